@@ -1,0 +1,111 @@
+package persauth
+
+// The checks of decoded claims (RFC 7519 §4.1), in the order in which Explain
+// lists them. All that fail are reported together.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// claimRules begins with the form of each claim; a claim that does not have its
+// form passes the later checks, so that it is reported once.
+var claimRules = slices.Concat(formRules(), []rule[candidate]{
+	{
+		// "on or after" the time in exp a token must be refused.
+		name: "exp", err: ErrExpired,
+		ok: func(c *candidate, e *expectation) bool {
+			return c.expiresAt == noInstant || c.now < c.expiresAt.add(e.leeway)
+		},
+		want: func(c *candidate, e *expectation) string {
+			return fmt.Sprintf("later than %v less %v of leeway", c.now, e.leeway)
+		},
+		got: func(c *candidate, _ *expectation) string { return c.expiresAt.String() },
+	},
+	{
+		name: "nbf", err: ErrNotYetValid,
+		ok: func(c *candidate, e *expectation) bool {
+			return c.notBefore == noInstant || c.notBefore <= c.now.add(e.leeway)
+		},
+		want: wantPast,
+		got:  func(c *candidate, _ *expectation) string { return c.notBefore.String() },
+	},
+	{
+		name: "iat", err: ErrNotYetValid,
+		ok: func(c *candidate, e *expectation) bool {
+			return c.issuedAt == noInstant || c.issuedAt <= c.now.add(e.leeway)
+		},
+		want: wantPast,
+		got:  func(c *candidate, _ *expectation) string { return c.issuedAt.String() },
+	},
+	{
+		name: "iss", err: ErrIssuer,
+		ok:   func(c *candidate, e *expectation) bool { return e.issuer == "" || c.issuer == e.issuer },
+		want: func(_ *candidate, e *expectation) string { return orAny(e.issuer) },
+		got:  func(c *candidate, _ *expectation) string { return orNone(c.issuer) },
+	},
+	{
+		name: "aud", err: ErrAudience,
+		ok: func(c *candidate, e *expectation) bool {
+			return e.audience == "" || slices.Contains(c.audience, e.audience)
+		},
+		want: func(_ *candidate, e *expectation) string { return orAny(e.audience) },
+		got:  func(c *candidate, _ *expectation) string { return orNone(strings.Join(c.audience, ", ")) },
+	},
+	{
+		name: "tenant", err: ErrTenant,
+		ok: func(c *candidate, e *expectation) bool {
+			return e.tenants == nil || c.tenantID == "" || e.tenants[c.tenantID]
+		},
+		want: func(_ *candidate, e *expectation) string {
+			if e.tenants == nil {
+				return orAny("")
+			}
+			return oneOf(e.tenantNames)
+		},
+		got: func(c *candidate, _ *expectation) string { return orNone(c.tenantID) },
+	},
+})
+
+// formRules makes a rule of each line of claimForms.
+func formRules() []rule[candidate] {
+	var rules []rule[candidate]
+	for i, form := range claimForms {
+		if field := claimField(i); field != noField {
+			rules = append(rules, rule[candidate]{
+				name: form.check, err: ErrClaims, quiet: true,
+				ok: func(c *candidate, _ *expectation) bool {
+					_, wrong := c.wrong[field]
+					return !wrong
+				},
+				want: func(*candidate, *expectation) string { return form.form },
+				got:  func(c *candidate, _ *expectation) string { return c.wrong[field] },
+			})
+		}
+	}
+	return rules
+}
+
+func wantPast(c *candidate, e *expectation) string {
+	return fmt.Sprintf("no later than %v plus %v of leeway", c.now, e.leeway)
+}
+
+func orAny(value string) string {
+	if value == "" {
+		return "any: none is configured"
+	}
+	return quoted(value)
+}
+
+// window is the time in which a candidate that passed goes on to pass: from its
+// start on, and before its end.
+func (c *candidate) window(e *expectation) (start, end instant) {
+	start = noInstant
+	for _, t := range []instant{c.notBefore, c.issuedAt} {
+		if t != noInstant {
+			start = max(start, t.add(-e.leeway))
+		}
+	}
+	return start, c.expiresAt.add(e.leeway)
+}

@@ -1,0 +1,298 @@
+package persauth
+
+// The compact serialization of a JWS (RFC 7515 §7.1) and its JOSE header (§4),
+// read strictly: whatever two readers could take for two things is refused.
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// maxTokenSize bounds, in bytes, what a stranger can make us look at.
+	maxTokenSize = 16 << 10
+	// maxDepth bounds how deep objects and arrays may nest in a header or in
+	// claims.
+	maxDepth = 32
+)
+
+// segments are the three parts of a compact serialization, still encoded.
+type segments struct {
+	header, payload, signature string
+	signingInput               string // header and payload with the dot between
+}
+
+// checkSize is the first look at a token, before anything is read of it.
+func checkSize(token string) error {
+	if len(token) == 0 {
+		return &Error{Check: "size", Want: "a token", Got: "nothing", Err: ErrMalformed}
+	}
+	if len(token) > maxTokenSize {
+		return &Error{Check: "size", Want: fmt.Sprintf("at most %d bytes", maxTokenSize),
+			Got: fmt.Sprintf("%d bytes", len(token)), Err: ErrMalformed}
+	}
+	return nil
+}
+
+// split cuts a token at its two dots. It does not look inside the parts.
+func split(token string) (segments, error) {
+	first := strings.IndexByte(token, '.')
+	last := strings.LastIndexByte(token, '.')
+	if first == last || strings.IndexByte(token[first+1:last], '.') >= 0 {
+		return segments{}, &Error{Check: "form", Want: "header.payload.signature",
+			Got: fmt.Sprintf("%d parts", strings.Count(token, ".")+1), Err: ErrMalformed}
+	}
+	return segments{
+		header:       token[:first],
+		payload:      token[first+1 : last],
+		signature:    token[last+1:],
+		signingInput: token[:last],
+	}, nil
+}
+
+// strictURL refuses trailing bits that are not zero, which would let one
+// signature be written in several ways (RFC 4648 §3.5).
+var strictURL = base64.RawURLEncoding.Strict()
+
+// decodeSegment appends the bytes that a segment stands for to dst. what names
+// the segment in the error.
+func decodeSegment(dst []byte, segment, what string) ([]byte, error) {
+	size := base64.RawURLEncoding.DecodedLen(len(segment))
+	start := len(dst)
+	dst = append(dst, make([]byte, size)...)
+	n, err := strictURL.Decode(dst[start:], []byte(segment))
+	if err == nil && n != size {
+		// The decoder drops line breaks, even a strict one.
+		err = errors.New("line breaks")
+	}
+	if err != nil {
+		return nil, &Error{Check: "encoding", Want: "base64url without padding, spaces or loose bits",
+			Got: "a " + what + " that is not", Err: ErrMalformed, Cause: err}
+	}
+	return dst, nil
+}
+
+// header is the part of the JOSE header that verification rests on. "jku",
+// "jwk", "x5u" and "x5c" are not read at all: a token does not bring its own
+// key. A header is immutable.
+type header struct {
+	alg, kid, typ   string
+	hasKid, hasTyp  bool
+	algorithm       *algorithm // nil: not one that a public key can check
+	hasCrit, hasB64 bool
+}
+
+// decodeHeader reads the JOSE header strictly: member names are
+// case-sensitive, none comes twice, and the ones we know have their type.
+func decodeHeader(segment string) (*header, error) {
+	raw, err := decodeSegment(nil, segment, "header")
+	if err != nil {
+		return nil, err
+	}
+	var members struct {
+		Alg  jsontext.Value `json:"alg"`
+		Kid  jsontext.Value `json:"kid"`
+		Typ  jsontext.Value `json:"typ"`
+		Crit jsontext.Value `json:"crit"`
+		B64  jsontext.Value `json:"b64"`
+	}
+	if err := strictObject(raw, &members); err != nil {
+		return nil, &Error{Check: "header", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
+	}
+	h := &header{hasCrit: members.Crit != nil, hasB64: members.B64 != nil}
+	for _, m := range []struct {
+		name  string
+		value jsontext.Value
+		into  *string
+		has   *bool
+	}{
+		{"alg", members.Alg, &h.alg, nil},
+		{"kid", members.Kid, &h.kid, &h.hasKid},
+		{"typ", members.Typ, &h.typ, &h.hasTyp},
+	} {
+		if m.value == nil {
+			continue
+		}
+		text, ok := jsonString(m.value)
+		if !ok {
+			return nil, &Error{Check: m.name, Want: "a string", Got: kindName(m.value), Err: ErrMalformed}
+		}
+		*m.into = text
+		if m.has != nil {
+			*m.has = true
+		}
+	}
+	h.algorithm = algorithms[h.alg]
+	return h, nil
+}
+
+// headerRules are the checks of a decoded header, in order.
+var headerRules = []rule[header]{
+	{
+		name: "alg", err: ErrAlgorithm,
+		ok:   func(h *header, e *expectation) bool { return h.algorithm != nil && e.algorithms[h.alg] },
+		want: func(_ *header, e *expectation) string { return "one of " + strings.Join(e.algorithmNames, ", ") },
+		got: func(h *header, _ *expectation) string {
+			switch {
+			case h.alg == "":
+				return "none given"
+			case symmetric(h.alg):
+				return quoted(h.alg) + ", which is symmetric: no public key can check it"
+			}
+			return quoted(h.alg)
+		},
+	},
+	{
+		name: "typ", err: ErrMalformed,
+		ok:   func(h *header, e *expectation) bool { return !h.hasTyp || e.types[mediaType(h.typ)] },
+		want: func(_ *header, e *expectation) string { return "none, or one of " + strings.Join(e.typeNames, ", ") },
+		got: func(h *header, _ *expectation) string {
+			if !h.hasTyp {
+				return "none"
+			}
+			return quoted(h.typ)
+		},
+	},
+	{
+		// RFC 7515 §4.1.11: an extension that is not understood must be
+		// refused, and none is.
+		name: "crit", err: ErrMalformed,
+		ok:   func(h *header, _ *expectation) bool { return !h.hasCrit },
+		want: func(*header, *expectation) string { return "no critical extension" },
+		got:  func(h *header, _ *expectation) string { return presence(h.hasCrit) },
+	},
+	{
+		// RFC 7797 changes what is signed.
+		name: "b64", err: ErrMalformed,
+		ok:   func(h *header, _ *expectation) bool { return !h.hasB64 },
+		want: func(*header, *expectation) string { return "no unencoded payload" },
+		got:  func(h *header, _ *expectation) string { return presence(h.hasB64) },
+	},
+}
+
+func presence(has bool) string {
+	if has {
+		return "the header has it"
+	}
+	return "none"
+}
+
+func symmetric(alg string) bool { return alg == "HS256" || alg == "HS384" || alg == "HS512" }
+
+// mediaType makes "typ" values comparable: they are media types, so not
+// case-sensitive, and "application/" may be left out (RFC 7515 §4.1.9).
+func mediaType(typ string) string {
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
+// strictObject decodes one JSON object: member names are case-sensitive and
+// come once, text is valid UTF-8, nothing follows, and it is not nested deep.
+func strictObject(raw []byte, into any) error {
+	if jsontext.Value(raw).Kind() != '{' {
+		return errors.New("not a JSON object")
+	}
+	if tooDeep(raw) {
+		return fmt.Errorf("nested deeper than %d", maxDepth)
+	}
+	return withoutContent(json.Unmarshal(raw, into))
+}
+
+// tooDeep reports whether raw nests deeper than allowed. Brackets inside
+// strings count too, but only where there are so many that a scan is needed.
+func tooDeep(raw []byte) bool {
+	brackets := 0
+	for _, c := range raw {
+		if c == '{' || c == '[' {
+			brackets++
+		}
+	}
+	if brackets <= maxDepth {
+		return false
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// withoutContent keeps of a JSON error what helps to find the fault and drops
+// what the text says: an error never carries parts of a token.
+func withoutContent(err error) error {
+	if err == nil {
+		return nil
+	}
+	var syntax *jsontext.SyntacticError
+	if !errors.As(err, &syntax) {
+		return errors.New("not JSON of the expected form")
+	}
+	what := "not valid JSON"
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		what = "a member name comes twice"
+	} else if errors.Is(err, jsontext.ErrNonStringName) {
+		what = "a member name is not a string"
+	}
+	return fmt.Errorf("%s, at byte %d", what, syntax.ByteOffset)
+}
+
+// jsonString returns the text of a JSON string, and false for anything else.
+func jsonString(v jsontext.Value) (string, bool) {
+	if v.Kind() != '"' {
+		return "", false
+	}
+	text, err := jsontext.AppendUnquote(nil, v)
+	return string(text), err == nil
+}
+
+// jsonStrings returns the texts of a JSON array of strings, and false for
+// anything else.
+func jsonStrings(v jsontext.Value) ([]string, bool) {
+	var elements []jsontext.Value
+	if v.Kind() != '[' || json.Unmarshal(v, &elements) != nil {
+		return nil, false
+	}
+	texts := make([]string, len(elements))
+	for i, element := range elements {
+		var ok bool
+		if texts[i], ok = jsonString(element); !ok {
+			return nil, false
+		}
+	}
+	return texts, true
+}
+
+// kindName names the type of a JSON value for an error.
+func kindName(v jsontext.Value) string {
+	switch v.Kind() {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	}
+	return "nothing"
+}

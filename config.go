@@ -1,0 +1,283 @@
+package persauth
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// NoLeeway, as [Config.Leeway], allows no difference between clocks at all.
+const NoLeeway time.Duration = -1
+
+// NoMemory, as [Config.CacheTokens], makes every token be verified anew.
+const NoMemory = -1
+
+const (
+	defaultLeeway          = 30 * time.Second
+	maxLeeway              = 10 * time.Minute
+	defaultSoftAge         = 15 * time.Minute
+	defaultHardAge         = 24 * time.Hour
+	defaultUnknownInterval = 30 * time.Second
+	defaultTimeout         = 5 * time.Second
+	defaultCacheTokens     = 10_000
+	longestBackoff         = 30 * time.Second
+)
+
+// Config says what a [Verifier] expects of tokens, and where keys come from.
+// Its zero value is the strict one in all but the source of keys: set ProjectKey
+// or Keys, or both.
+type Config struct {
+	// ProjectKey is the tenant's project key (x-project-key). With it, keys
+	// are fetched from PERS. Without it no connection is ever opened.
+	ProjectKey string
+	// BaseURL is where the PERS API is. Default https://api.pers.ninja/v2.
+	// Plain http is taken for loopback addresses only.
+	BaseURL string
+	// Keys are keys that come with the service. Together with ProjectKey they
+	// are the seed: used at once, until PERS has answered.
+	Keys KeySource
+	// Snapshot is the path of a file that keeps the last good key set from
+	// PERS for the next start. It is written atomically with mode 0600, and
+	// only used for the project key and address that it was written for. The
+	// folder must exist. Empty: none is kept.
+	Snapshot string
+	// Offline opens no connection, whatever else is set.
+	Offline bool
+
+	// Issuer is what "iss" must be (RFC 7519 §4.1.1). Empty: any.
+	Issuer string
+	// Audience must be in "aud" (RFC 7519 §4.1.3). Empty: any.
+	Audience string
+	// Tenants are the tenants whose tokens are accepted. Empty: any tenant
+	// that the keys sign for.
+	Tenants []string
+	// Algorithms are the values of "alg" that are accepted. Empty: RS256,
+	// RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512 and EdDSA. A key
+	// may narrow them down further, never widen them.
+	Algorithms []string
+	// TokenTypes are the values of "typ" that are accepted, where a token has
+	// one. Empty: "JWT" and "at+jwt" (RFC 9068 §2.1).
+	TokenTypes []string
+	// ClaimNames says where the claims of PERS are in a token.
+	ClaimNames ClaimNames
+	// Leeway is how far clocks may differ, for "exp", "nbf" and "iat".
+	// Default 30 s, at most 10 min; [NoLeeway] for none.
+	Leeway time.Duration
+
+	// KeySoftAge is the age at which keys from PERS are refreshed in the
+	// background. Default 15 min. A Cache-Control max-age between 1 min and
+	// 24 h in the answer takes its place.
+	KeySoftAge time.Duration
+	// KeyHardAge is the age at which keys from PERS are used no longer.
+	// Default 24 h.
+	KeyHardAge time.Duration
+	// UnknownKeyInterval is the shortest time between two refreshes that
+	// tokens with unknown key ids cause. Default 30 s.
+	UnknownKeyInterval time.Duration
+	// Timeout bounds one request to PERS. Default 5 s.
+	Timeout time.Duration
+
+	// CacheTokens is how many verified tokens are remembered at least; at most
+	// about two and a half times as many are. Default 10,000; [NoMemory] for
+	// none. A remembered token takes about 2 KiB.
+	CacheTokens int
+
+	// HTTPClient is used for requests to PERS. nil: a client with the default
+	// transport. Redirects to other hosts are never followed.
+	HTTPClient *http.Client
+	// InsecureAllowHTTP allows a BaseURL with plain http. Anyone on the way
+	// can then read the project key and put in keys of their own.
+	InsecureAllowHTTP bool
+	// Now is the clock. nil: time.Now. It must be safe for concurrent use.
+	Now func() time.Time
+	// Logger hears of changes of state: keys that changed, refreshes that
+	// begin to fail. It never hears of single requests. nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// defaults returns the Config with every default filled in.
+func (c Config) defaults() Config {
+	orDefault := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	orDefault(&c.Leeway, defaultLeeway)
+	orDefault(&c.KeySoftAge, defaultSoftAge)
+	orDefault(&c.KeyHardAge, defaultHardAge)
+	orDefault(&c.UnknownKeyInterval, defaultUnknownInterval)
+	orDefault(&c.Timeout, defaultTimeout)
+	if c.Leeway == NoLeeway {
+		c.Leeway = 0
+	}
+	if len(c.Algorithms) == 0 {
+		c.Algorithms = algorithmNames
+	}
+	if len(c.TokenTypes) == 0 {
+		c.TokenTypes = []string{"JWT", "at+jwt"}
+	}
+	if c.CacheTokens == 0 {
+		c.CacheTokens = defaultCacheTokens
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// check returns all that is wrong with the Config, after defaults.
+func (c *Config) check() error {
+	var wrong []error
+	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	if c.Leeway < 0 || c.Leeway > maxLeeway {
+		fail("Leeway is %v, not between 0 and %v", c.Leeway, maxLeeway)
+	}
+	if c.KeySoftAge < time.Second || c.KeyHardAge < c.KeySoftAge {
+		fail("KeySoftAge is %v and KeyHardAge %v: want at least 1s, and the hard age not below the soft one", c.KeySoftAge, c.KeyHardAge)
+	}
+	if c.UnknownKeyInterval < time.Second {
+		fail("UnknownKeyInterval is %v, less than 1s", c.UnknownKeyInterval)
+	}
+	if c.Timeout < 0 {
+		fail("Timeout is %v, which is negative", c.Timeout)
+	}
+	if c.CacheTokens < NoMemory {
+		fail("CacheTokens is %d, which is negative", c.CacheTokens)
+	}
+	for _, alg := range c.Algorithms {
+		if algorithms[alg] == nil {
+			reason := "which is not one of " + fmt.Sprint(algorithmNames)
+			if symmetric(alg) {
+				reason = "which is symmetric: no public key can check it"
+			}
+			fail("Algorithms has %s, %s", quoted(alg), reason)
+		}
+	}
+	if slices.Contains(c.Tenants, "") || slices.Contains(c.TokenTypes, "") {
+		fail("Tenants and TokenTypes must not have an empty entry: a missing setting, perhaps")
+	}
+	if err := checkProjectKey(c.ProjectKey); err != nil {
+		wrong = append(wrong, err)
+	}
+	if c.Snapshot != "" && c.ProjectKey == "" {
+		fail("Snapshot needs ProjectKey: it keeps the keys of that tenant; for keys that come with the service use Keys: FileKeys(…)")
+	}
+	if c.Keys == nil && c.ProjectKey == "" {
+		fail("no source of keys: set ProjectKey for keys from PERS, or Keys for keys that come with the service")
+	} else if c.Keys == nil && c.Offline && c.Snapshot == "" {
+		fail("no source of keys: with Offline set, Keys or Snapshot must be")
+	}
+	return errors.Join(wrong...)
+}
+
+// expectation returns the part of the Config that tokens are held against.
+func (c *Config) expectation() *expectation {
+	e := &expectation{
+		algorithms:     setOf(c.Algorithms),
+		algorithmNames: slices.Clone(c.Algorithms),
+		types:          make(map[string]bool, len(c.TokenTypes)),
+		typeNames:      slices.Clone(c.TokenTypes),
+		issuer:         c.Issuer,
+		audience:       c.Audience,
+		leeway:         c.Leeway,
+	}
+	for _, typ := range c.TokenTypes {
+		e.types[mediaType(typ)] = true
+	}
+	if len(c.Tenants) > 0 {
+		e.tenants = setOf(c.Tenants)
+		e.tenantNames = slices.Sorted(maps.Keys(e.tenants))
+	}
+	return e
+}
+
+func setOf(values []string) map[string]bool {
+	set := make(map[string]bool, len(values))
+	for _, value := range values {
+		set[value] = true
+	}
+	return set
+}
+
+// keyring opens the sources of keys and reads those that need no network.
+func (c *Config) keyring() (*keyring, error) {
+	var seed *keyIndex
+	var origin keyOrigin
+	source := "static"
+	var wrong []error
+	if c.Keys != nil {
+		body, from, err := c.Keys.open()
+		if err == nil {
+			seed, err = parseKeys(body)
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("Keys: %w", err))
+		}
+		origin = from
+	}
+	times := keyTimes{soft: fileLook, timeout: c.Timeout, maxBackoff: fileLook}
+	if origin != nil {
+		source = origin.name()
+	}
+	var kept *snapshot
+	if c.ProjectKey != "" && (!c.Offline || c.Snapshot != "") {
+		pers, err := newAPI(c)
+		if err != nil {
+			return nil, errors.Join(append(wrong, err)...)
+		}
+		if c.Snapshot != "" {
+			kept = newSnapshot(c.Snapshot, pers)
+		}
+		if !c.Offline {
+			origin, source = remoteOrigin{pers}, "seed"
+			times = keyTimes{soft: c.KeySoftAge, hard: c.KeyHardAge, unknown: c.UnknownKeyInterval,
+				timeout: c.Timeout, maxBackoff: longestBackoff}
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	k := newKeyring(origin, times, c.Now, c.Logger)
+	k.snapshot = kept
+	k.begin(seed, source, instantOf(c.Now()))
+	if c.Offline && k.current.Load() == nil {
+		return nil, errors.Join(errors.New("Offline is set, and there are no keys"), kept.problem())
+	}
+	return k, nil
+}
+
+// begin installs the keys to start with: the snapshot where it can be used,
+// otherwise those that came with the service.
+func (k *keyring) begin(seed *keyIndex, source string, now instant) {
+	if k.snapshot != nil {
+		index, fetched, err := k.snapshot.load(now)
+		if err != nil {
+			k.log.Warn("persauth: keys from before the last stop cannot be used", "error", err)
+		}
+		set := k.times.set(index, "snapshot", fetched, 0)
+		if _, remote := k.origin.(remoteOrigin); !remote {
+			set.soft, set.hard = never, never
+		}
+		if err == nil && index != nil && set.usable(now) {
+			k.install(set)
+			return
+		}
+	}
+	if seed == nil {
+		return
+	}
+	set := k.times.set(seed, source, now, 0)
+	if source == "seed" {
+		set.soft = now // nobody knows how old it is: PERS is asked at once
+	} else if k.origin == nil {
+		set.soft = never
+	}
+	k.install(set)
+}

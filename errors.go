@@ -1,0 +1,177 @@
+package persauth
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The ways in which a token can fail. Test for them with [errors.Is]; the
+// details are in [Error], found with [errors.As].
+//
+// They fall into three answers that must never be confused. A caller is told
+// 403 for [ErrForbidden], 503 for [ErrUnavailable], and 401 for all others.
+var (
+	// ErrMalformed: not a compact JWS of strict base64url and strict JSON, or
+	// one that breaks a rule of its header other than the algorithm.
+	ErrMalformed = errors.New("token is malformed")
+	// ErrAlgorithm: "alg" is missing, not allowed, or not the key's.
+	ErrAlgorithm = errors.New("algorithm is not allowed")
+	// ErrUnknownKey: no key at hand is the one that the token names.
+	ErrUnknownKey = errors.New("key is unknown")
+	// ErrSignature: the signature is not the key's over this token.
+	ErrSignature = errors.New("signature is invalid")
+	// ErrExpired: "exp" has passed.
+	ErrExpired = errors.New("token has expired")
+	// ErrNotYetValid: "nbf" or "iat" is in the future.
+	ErrNotYetValid = errors.New("token is not valid yet")
+	// ErrIssuer: "iss" is not the configured issuer.
+	ErrIssuer = errors.New("issuer is not the expected one")
+	// ErrAudience: "aud" does not hold the configured audience.
+	ErrAudience = errors.New("audience is not the expected one")
+	// ErrTenant: the token belongs to a tenant that is not configured.
+	ErrTenant = errors.New("tenant is not an expected one")
+	// ErrClaims: a required claim is missing, or a claim has the wrong form.
+	ErrClaims = errors.New("claims are invalid")
+	// ErrForbidden: the caller is known, and not allowed to do this.
+	ErrForbidden = errors.New("not allowed")
+	// ErrUnavailable: whether the token is good cannot be told at the moment.
+	ErrUnavailable = errors.New("cannot be verified at the moment")
+)
+
+// codes gives each sentinel the short, stable word that [Code] answers with.
+// The order decides which one speaks for several joined failures.
+var codes = [...]struct {
+	err  error
+	code string
+}{
+	{ErrForbidden, "forbidden"},
+	{ErrMalformed, "malformed"},
+	{ErrAlgorithm, "algorithm"},
+	{ErrSignature, "signature"},
+	{ErrClaims, "claims"},
+	{ErrExpired, "expired"},
+	{ErrNotYetValid, "not_yet_valid"},
+	{ErrIssuer, "issuer"},
+	{ErrAudience, "audience"},
+	{ErrTenant, "tenant"},
+	{ErrUnavailable, "unavailable"},
+	{ErrUnknownKey, "unknown_key"},
+}
+
+// Code returns a short, stable word for err: "expired", "signature",
+// "unavailable" and so on, one for each sentinel, to be used as a metric label
+// or an error code of an API. It returns "" for nil and "internal" for an
+// error that is not this package's.
+func Code(err error) string {
+	if err == nil {
+		return ""
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return "internal"
+}
+
+// Error tells which check failed, what it wanted and what it got. It never
+// holds the token, its signature, or the project key.
+//
+// When several claims fail, the error that Verify returns joins one *Error for
+// each, and [errors.As] finds the first.
+type Error struct {
+	// Check is the name of the failed check, as [Report] lists it: "alg",
+	// "signature", "exp".
+	Check string
+	// Want and Got say what the check asked for and what the token has. Got
+	// is cut to a short length. Either may be empty.
+	Want, Got string
+	// KeyID is the "kid" of the token's header, when one was read. It comes
+	// from the token, so until the signature holds it is a stranger's word.
+	KeyID string
+	// RetryAfter says, with ErrUnavailable, in how long a new try makes sense.
+	// Zero when that is not known.
+	RetryAfter time.Duration
+	// Err is one of the package's sentinels.
+	Err error
+	// Cause is what lies beneath, or nil.
+	Cause error
+}
+
+// Error returns one line of text.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("persauth: ")
+	b.WriteString(e.Err.Error())
+	sep := ": "
+	part := func(label, value string) {
+		if value != "" {
+			b.WriteString(sep)
+			b.WriteString(label)
+			b.WriteString(value)
+			sep = ", "
+		}
+	}
+	part("check ", e.Check)
+	part("want ", e.Want)
+	part("got ", e.Got)
+	if e.KeyID != "" {
+		part("kid ", quoted(e.KeyID))
+	}
+	if e.Cause != nil {
+		b.WriteString(": ")
+		b.WriteString(e.Cause.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the sentinel and the cause, for [errors.Is] and [errors.As].
+func (e *Error) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.Cause}
+}
+
+// failures joins errors as [errors.Join] does, but on one line, so that one
+// refused token is one line of a log.
+type failures []error
+
+// join returns nil for none and the error itself for one.
+func (f failures) join() error {
+	switch len(f) {
+	case 0:
+		return nil
+	case 1:
+		return f[0]
+	}
+	return f
+}
+
+func (f failures) Error() string {
+	texts := make([]string, len(f))
+	for i, err := range f {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (f failures) Unwrap() []error { return f }
+
+// interrupted is what a caller gets whose context ends while it waits.
+func interrupted(ctx context.Context, check string) error {
+	return &Error{Check: check, Err: ErrUnavailable, Cause: ctx.Err()}
+}
+
+// quoted makes text that a stranger chose fit for an error or a log: printable,
+// on one line, and short.
+func quoted(s string) string {
+	const limit = 64
+	if len(s) > limit {
+		return strconv.QuoteToASCII(s[:limit]) + "…"
+	}
+	return strconv.QuoteToASCII(s)
+}

@@ -1,0 +1,175 @@
+package persauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Report is what [Verifier.Explain] found: the answer, and every check that led
+// to it. It holds neither the token nor its signature. The wants and gots of a
+// token that is not valid come from a stranger; treat them as such.
+type Report struct {
+	// Valid is true when Verify accepts the token.
+	Valid bool `json:"valid"`
+	// Err is the error that Verify gives, nil for a valid token.
+	Err error `json:"-"`
+	// Claims are those of a valid token, nil for any other.
+	Claims *Claims `json:"claims,omitempty"`
+	// Checks are in the order in which they are made.
+	Checks []Check `json:"checks"`
+}
+
+// Check is one line of a [Report].
+type Check struct {
+	// Name is that of [Error.Check]: "size", "alg", "signature", "exp".
+	Name string `json:"name"`
+	// Result is what came of it.
+	Result CheckResult `json:"result"`
+	// Want and Got say what was asked for and what was there.
+	Want string `json:"want,omitempty"`
+	Got  string `json:"got,omitempty"`
+}
+
+// CheckResult is what came of a [Check].
+type CheckResult string
+
+// The results of a check.
+const (
+	Passed  CheckResult = "passed"
+	Failed  CheckResult = "failed"
+	Skipped CheckResult = "skipped" // an earlier failure left nothing to look at
+)
+
+// Explain verifies the token as [Verifier.Verify] does, and reports each check
+// with what was wanted and what was got. It goes on past a failure as far as
+// there is something left to look at, so that all faults of a token show at once.
+// It is for people who want to know why; Verify is far cheaper.
+func (v *Verifier) Explain(ctx context.Context, token string) Report {
+	keys := v.keys.held(v.clock())
+	claims, err := v.verify(ctx, token, keys, v.clock())
+	r := Report{Valid: err == nil, Err: err, Claims: claims}
+	r.describe(v, token)
+	// What depends on others, and on the moment, is in the error alone.
+	var e *Error
+	if errors.As(err, &e) && !r.has(e.Check, Failed) {
+		r.Checks = append(r.Checks, Check{e.Check, Failed, e.Want, causeOr(e)})
+	}
+	return r
+}
+
+func (r *Report) describe(v *Verifier, token string) {
+	if !r.note(checkSize(token), "size", fmt.Sprintf("at most %d bytes", maxTokenSize), fmt.Sprintf("%d bytes", len(token))) {
+		return
+	}
+	s, err := split(token)
+	if !r.note(err, "form", "header.payload.signature", "that") {
+		return
+	}
+	h, err := decodeHeader(s.header)
+	readable := r.note(err, "header", "a strict JSON object", "one of "+fmt.Sprint(len(s.header))+" characters")
+	fit := readable
+	if readable {
+		fit = applyRules(r, headerRules, h, v.expect)
+	}
+	signature, err := decodeSegment(nil, s.signature, "signature")
+	if err != nil {
+		fit = r.note(err, "encoding", "", "")
+	}
+	payload, payloadErr := decodePayload(s.payload)
+	if fit {
+		r.describeKey(v, &parsed{segments: s, header: h, payload: payload, sig: signature})
+	} else {
+		r.skip("key", "signature")
+	}
+	if payloadErr != nil {
+		r.note(payloadErr, "encoding", "", "")
+		return
+	}
+	c, err := decodeClaims(payload, v.tree, v.clock())
+	if r.note(err, "payload", "a strict JSON object", fmt.Sprintf("one of %d bytes", len(payload))) {
+		applyRules(r, claimRules, c, v.expect)
+	}
+}
+
+// describeKey looks for the key among those at hand, and asks nobody for others:
+// Verify just did.
+func (r *Report) describeKey(v *Verifier, t *parsed) {
+	keys := v.keys.current.Load()
+	if !keys.usable(v.clock()) {
+		keys = nil
+	}
+	key, err := keys.verify(t)
+	switch {
+	case errors.Is(err, ErrUnknownKey):
+		r.note(err, "key", "", "")
+		r.skip("signature")
+	case errors.Is(err, ErrAlgorithm):
+		r.note(err, "key", "", "")
+		r.skip("signature")
+	default:
+		r.note(nil, "key", "a key at hand", fmt.Sprintf("kid %s, from %s", orNone(t.header.kid), keys.source))
+		got := ""
+		if key != nil {
+			got = "one by " + key.Type + " " + key.Thumbprint
+		}
+		r.note(err, "signature", "one by that key", got)
+	}
+}
+
+// applyRules notes each rule and reports whether all of them held.
+func applyRules[T any](r *Report, rules []rule[T], t *T, e *expectation) bool {
+	all := true
+	for i := range rules {
+		rule := &rules[i]
+		ok := rule.ok(t, e)
+		if ok && (rule.quiet || r.has(rule.name, Failed)) {
+			continue // nothing new, or what is wrong was said already
+		}
+		result := Passed
+		if !ok {
+			result, all = Failed, false
+		}
+		r.Checks = append(r.Checks, Check{rule.name, result, rule.want(t, e), rule.got(t, e)})
+	}
+	return all
+}
+
+// note adds a check that passed, or the failure that err describes.
+func (r *Report) note(err error, name, want, got string) bool {
+	var e *Error
+	switch {
+	case err == nil:
+		r.Checks = append(r.Checks, Check{name, Passed, want, got})
+		return true
+	case errors.As(err, &e):
+		r.Checks = append(r.Checks, Check{e.Check, Failed, e.Want, causeOr(e)})
+	default:
+		r.Checks = append(r.Checks, Check{name, Failed, want, err.Error()})
+	}
+	return false
+}
+
+func (r *Report) skip(names ...string) {
+	for _, name := range names {
+		r.Checks = append(r.Checks, Check{Name: name, Result: Skipped})
+	}
+}
+
+func (r *Report) has(name string, result CheckResult) bool {
+	for _, c := range r.Checks {
+		if c.Name == name && c.Result == result {
+			return true
+		}
+	}
+	return false
+}
+
+// causeOr returns what an error got, with what lies beneath it.
+func causeOr(e *Error) string {
+	if e.Cause == nil {
+		return e.Got
+	}
+	return strings.TrimPrefix(e.Got+": "+e.Cause.Error(), ": ")
+}

@@ -1,0 +1,347 @@
+package persauth
+
+// Key sets (RFC 7517): from JSON to public keys that are ready for use, and the
+// lookup of the key that a token names. This is the only file that knows the
+// JWK library; no type of it leaves this file.
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+)
+
+// maxSetSize bounds a key set, in bytes.
+const maxSetSize = 1 << 20
+
+// publicKey is one usable key. All but gone is immutable.
+type publicKey struct {
+	KeyInfo
+	public crypto.PublicKey
+	raw    jsontext.Value // as it stands in the set
+
+	// gone is set when a refresh no longer brings this key. Tokens that were
+	// verified with it are void from then on.
+	gone atomic.Bool
+}
+
+// fits reports whether the key may check signatures of the algorithm.
+func (k *publicKey) fits(alg *algorithm) bool { return slices.Contains(k.Algorithms, alg.name) }
+
+// sameAs reports whether the two are one key, under one name, for one use.
+func (k *publicKey) sameAs(other *publicKey) bool {
+	return k.hasID == other.hasID && k.KeyID == other.KeyID && k.Thumbprint == other.Thumbprint &&
+		slices.Equal(k.Algorithms, other.Algorithms)
+}
+
+// KeyInfo describes a key of a key set.
+type KeyInfo struct {
+	// Position is the key's place in the "keys" array, from 0.
+	Position int `json:"position"`
+	// KeyID is the key's "kid", which may be empty.
+	KeyID string `json:"keyId"`
+	// Type is the key's "kty", with the curve or the length: "RSA 2048",
+	// "EC P-256", "OKP Ed25519".
+	Type string `json:"type"`
+	// Algorithms are the algorithms that the key may be used for.
+	Algorithms []string `json:"algorithms,omitempty"`
+	// Thumbprint is the key's SHA-256 thumbprint (RFC 7638) in base64url.
+	Thumbprint string `json:"thumbprint,omitempty"`
+	// Problem says why the key cannot be used. It is empty for a good key.
+	Problem string `json:"problem,omitempty"`
+
+	hasID bool
+}
+
+// keyIndex is a key set, ready for lookups that do not slow down with its size.
+// It is immutable.
+type keyIndex struct {
+	keys    []*publicKey
+	byID    map[string][]*publicKey
+	byAlg   map[string][]*publicKey
+	skipped []KeyInfo // what could not be used, and why
+	body    []byte    // the JSON that it was read from
+}
+
+func newKeyIndex(keys []*publicKey, skipped []KeyInfo, body []byte) *keyIndex {
+	x := &keyIndex{
+		keys:    keys,
+		byID:    make(map[string][]*publicKey, len(keys)),
+		byAlg:   make(map[string][]*publicKey),
+		skipped: skipped,
+		body:    body,
+	}
+	for _, key := range keys {
+		if key.hasID {
+			x.byID[key.KeyID] = append(x.byID[key.KeyID], key)
+		}
+		for _, alg := range key.Algorithms {
+			x.byAlg[alg] = append(x.byAlg[alg], key)
+		}
+	}
+	return x
+}
+
+// InspectKeys reads a JWK Set and describes each of its keys, in order, with
+// what is wrong with those that cannot be used. The error says that jwks is no
+// JWK Set at all.
+func InspectKeys(jwks []byte) ([]KeyInfo, error) {
+	entries, err := splitSet(jwks)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]KeyInfo, len(entries))
+	for i, entry := range entries {
+		infos[i] = readKey(i, entry).KeyInfo
+	}
+	return infos, nil
+}
+
+// parseKeys reads a JWK Set. A key that cannot be used is skipped and reported;
+// a set without a single usable key is an error.
+func parseKeys(jwks []byte) (*keyIndex, error) {
+	entries, err := splitSet(jwks)
+	if err != nil {
+		return nil, err
+	}
+	var keys []*publicKey
+	var skipped []KeyInfo
+	for i, entry := range entries {
+		if key := readKey(i, entry); key.Problem == "" {
+			keys = append(keys, key)
+		} else {
+			skipped = append(skipped, key.KeyInfo)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("no usable key in the set%s", problems(skipped))
+	}
+	return newKeyIndex(keys, skipped, jwks), nil
+}
+
+// problems lists why keys were skipped, for an error.
+func problems(skipped []KeyInfo) string {
+	const most = 3
+	var b strings.Builder
+	for i, k := range skipped {
+		if i == most {
+			fmt.Fprintf(&b, "; and %d more", len(skipped)-most)
+			break
+		}
+		fmt.Fprintf(&b, "; key %d (kid %s): %s", k.Position, quoted(k.KeyID), k.Problem)
+	}
+	return strings.Replace(b.String(), "; ", ": ", 1)
+}
+
+// splitSet takes the keys out of a set, each still JSON. Duplicate members are
+// left for readKey, so that one bad key does not spoil its neighbours.
+func splitSet(jwks []byte) ([]jsontext.Value, error) {
+	if len(jwks) > maxSetSize {
+		return nil, fmt.Errorf("the key set is larger than %d bytes", maxSetSize)
+	}
+	set := setReader{}
+	if err := json.Unmarshal(jwks, &set, jsontext.AllowDuplicateNames(true)); err != nil {
+		if set.err != nil {
+			return nil, set.err
+		}
+		return nil, fmt.Errorf("the key set is %w", withoutContent(err))
+	}
+	return set.keys, nil
+}
+
+// setReader finds the "keys" member of a set.
+type setReader struct {
+	keys []jsontext.Value
+	err  error
+}
+
+// UnmarshalJSONFrom is called by the JSON decoder.
+func (r *setReader) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	fail := func(text string) error {
+		r.err = errors.New(text)
+		return r.err
+	}
+	if dec.PeekKind() != '{' {
+		return fail("the key set is not a JSON object")
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	found, bare := false, false
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		member := name.String()
+		value, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		switch {
+		case member == "kty":
+			bare = true
+		case member != "keys":
+		case found:
+			return fail(`the key set has "keys" twice`)
+		case value.Kind() != '[':
+			return fail(`"keys" in the key set is not an array`)
+		default:
+			found = true
+			if err := json.Unmarshal(value, &r.keys, jsontext.AllowDuplicateNames(true)); err != nil {
+				return err
+			}
+		}
+	}
+	if !found && bare {
+		return fail(`a JWK, not a JWK Set: put it into {"keys": […]}`)
+	}
+	if !found {
+		return fail(`the key set has no "keys"`)
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// jwkMembers are the members of a JWK that decide whether it can be used.
+type jwkMembers struct {
+	Kty    string          `json:"kty"`
+	Kid    *string         `json:"kid"`
+	Alg    *string         `json:"alg"`
+	Use    *string         `json:"use"`
+	KeyOps *[]string       `json:"key_ops"`
+	Crv    string          `json:"crv"`
+	N      string          `json:"n"`
+	E      string          `json:"e"`
+	X      string          `json:"x"`
+	Y      string          `json:"y"`
+	D      *jsontext.Value `json:"d"`
+	P      *jsontext.Value `json:"p"`
+	Q      *jsontext.Value `json:"q"`
+	K      *jsontext.Value `json:"k"`
+}
+
+// readKey reads one JWK. It always returns a key; one that cannot be used has a
+// Problem.
+func readKey(position int, raw jsontext.Value) *publicKey {
+	key := &publicKey{raw: raw}
+	key.Position = position
+	var m jwkMembers
+	if err := strictObject(raw, &m); err != nil {
+		key.Problem = "it is " + err.Error()
+		return key
+	}
+	key.Type = m.Kty
+	if m.Kid != nil {
+		key.KeyID, key.hasID = *m.Kid, true
+	}
+	if err := key.read(&m); err != nil {
+		key.Problem = err.Error()
+		key.Algorithms = nil
+	}
+	return key
+}
+
+func (k *publicKey) read(m *jwkMembers) error {
+	// What must not be published comes first: a key that is known to be out
+	// must not be trusted, whatever else is right with it.
+	if m.Kty == "oct" || m.K != nil {
+		return errors.New("it is symmetric: it cannot be public")
+	}
+	if m.D != nil || m.P != nil || m.Q != nil {
+		return errors.New("it is a private key: publish its public part only, and replace it")
+	}
+	if err := checkMembers(m); err != nil {
+		return err
+	}
+	parsed, err := jwk.ParseKey(k.raw)
+	if err != nil {
+		return errors.New("its members do not make a key")
+	}
+	var public any
+	if err := parsed.Raw(&public); err != nil {
+		return errors.New("its members do not make a key")
+	}
+	switch pub := public.(type) {
+	case *rsa.PublicKey:
+		k.public, k.Type = pub, fmt.Sprintf("RSA %d", pub.N.BitLen())
+		err = checkRSA(pub)
+	case *ecdsa.PublicKey:
+		k.public, k.Type = pub, "EC "+m.Crv
+		err = checkEC(pub)
+	case ed25519.PublicKey:
+		k.public, k.Type = pub, "OKP "+m.Crv
+		err = checkEd25519(pub)
+	default:
+		err = fmt.Errorf("keys of type %s are not supported", quoted(m.Kty))
+	}
+	if err != nil {
+		return err
+	}
+	thumbprint, err := parsed.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return errors.New("its thumbprint cannot be computed")
+	}
+	k.Thumbprint = base64.RawURLEncoding.EncodeToString(thumbprint)
+	return k.allow(m)
+}
+
+// allow finds the algorithms that the key is for: those of its type, or of
+// these only the one that it names (RFC 7517 §4.4).
+func (k *publicKey) allow(m *jwkMembers) error {
+	for _, name := range algorithmNames {
+		if algorithms[name].takes(k.public) && (m.Alg == nil || *m.Alg == name) {
+			k.Algorithms = append(k.Algorithms, name)
+		}
+	}
+	if len(k.Algorithms) == 0 {
+		return fmt.Errorf(`its "alg" %s is not one for this key`, quoted(*m.Alg))
+	}
+	return nil
+}
+
+// withIdentities returns the index with those keys replaced that before has
+// too, so that a key stays one and the same from set to set.
+func (x *keyIndex) withIdentities(before *keyIndex) *keyIndex {
+	known := make(map[string][]*publicKey, len(before.keys))
+	for _, key := range before.keys {
+		known[key.Thumbprint] = append(known[key.Thumbprint], key)
+	}
+	keys := slices.Clone(x.keys)
+	for i, key := range keys {
+		for _, old := range known[key.Thumbprint] {
+			if key.sameAs(old) {
+				keys[i] = old
+				break
+			}
+		}
+	}
+	return newKeyIndex(keys, x.skipped, x.body)
+}
+
+// candidates returns the keys that the header may mean: those of its "kid" that
+// fit its algorithm. known is false when the set has no key of that "kid", or,
+// for a token without one, not exactly one key that fits.
+func (x *keyIndex) candidates(h *header) (keys []*publicKey, known bool) {
+	if !h.hasKid {
+		keys = x.byAlg[h.alg]
+		return keys, len(keys) == 1
+	}
+	keys = x.byID[h.kid]
+	known = len(keys) > 0
+	if known && !slices.ContainsFunc(keys, func(k *publicKey) bool { return !k.fits(h.algorithm) }) {
+		return keys, known
+	}
+	// One kid for several keys: those that fit. slices.DeleteFunc needs a copy.
+	return slices.DeleteFunc(slices.Clone(keys), func(k *publicKey) bool { return !k.fits(h.algorithm) }), known
+}

@@ -1,0 +1,387 @@
+package persauth
+
+// The keys at hand over time: how old they may get, when they are read again,
+// and who waits for that. Requests read an immutable set behind an atomic
+// pointer; one refresh at a time replaces it as a whole.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// keySet is a key index with its place in time. It is immutable.
+type keySet struct {
+	*keyIndex
+	source string  // "static", "file", "seed", "snapshot" or "remote"
+	loaded instant // when PERS, or the file, was asked for it
+	soft   instant // from here on it is stale and a refresh is due
+	hard   instant // from here on it is not used any more
+}
+
+const never instant = 1<<63 - 1
+
+func (s *keySet) stale(now instant) bool  { return now >= s.soft }
+func (s *keySet) usable(now instant) bool { return s != nil && now < s.hard }
+
+// keyOrigin is a place that keys can be read from again.
+type keyOrigin interface {
+	// read returns the key set as it is now. fresh asks for an answer that no
+	// cache on the way gives. It holds to ctx as far as its medium can.
+	read(ctx context.Context, fresh bool) (reading, error)
+	// name is the source that Status shows.
+	name() string
+}
+
+// reading is what an origin gave.
+type reading struct {
+	body   []byte
+	maxAge time.Duration // how long the origin says it is good for; 0: it does not say
+}
+
+// keyTimes are the clocks of a keyring.
+type keyTimes struct {
+	soft       time.Duration
+	hard       time.Duration // 0: keys have no end
+	unknown    time.Duration // between refreshes that unknown key ids cause
+	timeout    time.Duration // of one refresh
+	maxBackoff time.Duration
+}
+
+// keyring holds the keys of one tenant.
+type keyring struct {
+	origin   keyOrigin // nil: the keys are fixed
+	snapshot *snapshot // nil: none is kept
+	times    keyTimes
+	now      func() time.Time
+	log      *slog.Logger
+
+	current atomic.Pointer[keySet]
+	// quiet is when the next refresh may start; until then nobody needs to take
+	// the lock to find that out.
+	quiet atomic.Int64
+
+	stop    context.CancelFunc // ends a refresh that is under way
+	context context.Context
+	running sync.WaitGroup
+
+	mu          sync.Mutex // guards what follows; never held across I/O
+	closed      bool
+	inFlight    *refresh
+	unknownNext instant // when an unknown key id may cause a refresh again
+	failed      int     // refreshes since the last one that succeeded
+	counts      KeyCounters
+	lastError   error
+	lastAttempt instant
+}
+
+// refresh is one reading of the origin, which any number of callers wait for.
+type refresh struct {
+	done chan struct{} // closed at the end
+}
+
+const (
+	firstBackoff = 500 * time.Millisecond
+	// emptyBackoff is the longest pause while no keys are held at all: then
+	// every request fails, and recovery must not take long.
+	emptyBackoff  = 5 * time.Second
+	maxRetryAfter = 5 * time.Minute
+)
+
+func newKeyring(origin keyOrigin, times keyTimes, now func() time.Time, log *slog.Logger) *keyring {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &keyring{origin: origin, times: times, now: now, log: log,
+		context: ctx, stop: cancel, unknownNext: noInstant}
+}
+
+// held returns the keys at hand, or nil where there are none fit for use. It
+// never waits. Where a refresh is due it starts one.
+func (k *keyring) held(now instant) *keySet {
+	set := k.current.Load()
+	if !set.usable(now) {
+		return nil
+	}
+	if set.stale(now) && k.origin != nil && int64(now) >= k.quiet.Load() {
+		k.mu.Lock()
+		if k.inFlight == nil && k.current.Load() == set {
+			k.start(now, false, false)
+		}
+		k.mu.Unlock()
+	}
+	return set
+}
+
+// renew is for a caller whom the keys in seen, which may be nil, do not help.
+// It returns the keys after the next refresh if one is to be had now, and the
+// keys at hand otherwise. The error says that keys cannot be had: because the
+// last refresh failed, or because ctx ended. It may come beside a set.
+func (k *keyring) renew(ctx context.Context, seen *keySet) (*keySet, error) {
+	if r := k.join(seen, instantOf(k.now())); r != nil {
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return nil, interrupted(ctx, "keys")
+		}
+	}
+	now := instantOf(k.now())
+	set := k.current.Load()
+	if !set.usable(now) {
+		set = nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if set == nil || k.failed > 0 {
+		return set, k.unavailable(now)
+	}
+	return set, nil
+}
+
+// join returns the refresh to wait for: the one under way, or a new one where
+// one is permitted. nil: there is nothing to wait for.
+func (k *keyring) join(seen *keySet, now instant) *refresh {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	current := k.current.Load()
+	if !current.usable(now) {
+		current = nil
+	}
+	if current != seen {
+		return nil // it was replaced while the caller looked
+	}
+	if k.inFlight != nil {
+		return k.inFlight
+	}
+	if k.origin == nil || k.closed || int64(now) < k.quiet.Load() {
+		return nil
+	}
+	if current == nil {
+		return k.start(now, false, false)
+	}
+	if now < k.unknownNext {
+		return nil
+	}
+	return k.start(now, true, true)
+}
+
+// start begins a refresh. unknown says that it is an unknown key id that asks,
+// and takes that permit. The caller holds mu.
+func (k *keyring) start(now instant, unknown, fresh bool) *refresh {
+	if k.closed {
+		return nil
+	}
+	r := &refresh{done: make(chan struct{})}
+	permit := k.unknownNext
+	if unknown {
+		k.unknownNext = now.add(k.times.unknown)
+	}
+	k.inFlight = r
+	k.lastAttempt = now
+	k.quiet.Store(int64(never))
+	k.running.Go(func() {
+		// Detached from the caller: its end must not end the refresh of all.
+		ctx, cancel := context.WithTimeout(k.context, k.times.timeout)
+		defer cancel()
+		before := k.current.Load()
+		set, err := k.load(ctx, before, now, fresh)
+		after := instantOf(k.now())
+
+		k.mu.Lock()
+		k.inFlight = nil
+		k.counts.Refreshes++
+		failedBefore := k.failed
+		if err == nil {
+			k.failed, k.lastError = 0, nil
+			k.install(set)
+			k.quiet.Store(int64(noInstant))
+		} else {
+			k.failed++
+			k.counts.Failures++
+			k.lastError = err
+			k.unknownNext = permit // the permit is given back
+			k.quiet.Store(int64(after.add(k.pause(err, before.usable(after)))))
+		}
+		closed := k.closed
+		k.mu.Unlock()
+		close(r.done)
+		if closed {
+			return
+		}
+		k.report(before, set, err, failedBefore)
+		if err == nil && k.snapshot != nil {
+			k.snapshot.save(set, k.log)
+		}
+	})
+	return r
+}
+
+// load reads the origin and makes a set of what it gives. Nothing that fails
+// here touches the keys at hand.
+func (k *keyring) load(ctx context.Context, before *keySet, now instant, fresh bool) (*keySet, error) {
+	got, err := k.origin.read(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	var index *keyIndex
+	if before != nil && slices.Equal(before.body, got.body) {
+		index = before.keyIndex
+	} else if index, err = parseKeys(got.body); err != nil {
+		return nil, err
+	}
+	return k.times.set(index, k.origin.name(), now, got.maxAge), nil
+}
+
+// set gives an index its place in time.
+func (t keyTimes) set(index *keyIndex, source string, loaded instant, maxAge time.Duration) *keySet {
+	soft, hard := t.soft, never
+	if maxAge > 0 {
+		soft = min(max(maxAge, minMaxAge), maxMaxAge)
+	}
+	if t.hard > 0 {
+		hard = loaded.add(t.hard)
+		// Whatever a header says, there is time to refresh before the end.
+		soft = min(soft, t.hard/2)
+	}
+	return &keySet{keyIndex: index, source: source, loaded: loaded, soft: loaded.add(soft), hard: hard}
+}
+
+// install makes set the current one. Keys that stay keep their identity, so
+// that what they verified stays good; those that go void it. The caller holds
+// mu, or is the only one to know the keyring.
+func (k *keyring) install(set *keySet) {
+	before := k.current.Load()
+	if before == nil || before.keyIndex == set.keyIndex {
+		k.current.Store(set)
+		return
+	}
+	index := set.keyIndex.withIdentities(before.keyIndex)
+	renewed := *set
+	renewed.keyIndex = index
+	k.current.Store(&renewed)
+	stays := make(map[*publicKey]bool, len(index.keys))
+	for _, key := range index.keys {
+		stays[key] = true
+	}
+	for _, key := range before.keys {
+		if !stays[key] {
+			key.gone.Store(true)
+		}
+	}
+}
+
+// pause is the back-off after a failure: doubled each time, shortened at random
+// so that many instances do not come back together, or as long as PERS asked.
+// The caller holds mu.
+func (k *keyring) pause(err error, holding bool) time.Duration {
+	longest := k.times.maxBackoff
+	if !holding {
+		longest = min(longest, emptyBackoff)
+	}
+	pause := min(firstBackoff<<min(k.failed-1, 10), longest)
+	pause = pause/2 + rand.N(pause/2+1)
+	var e *Error
+	if errors.As(err, &e) {
+		pause = max(pause, min(e.RetryAfter, maxRetryAfter))
+	}
+	return pause
+}
+
+// unavailable is the error for those whom the keys at hand do not help. The
+// caller holds mu.
+func (k *keyring) unavailable(now instant) error {
+	e := &Error{Check: "keys", Want: "the current key set", Err: ErrUnavailable, Cause: k.lastError}
+	switch {
+	case k.closed:
+		e.Got = "a verifier that is closed"
+	case k.lastError == nil:
+		e.Got = "none yet"
+	default:
+		e.Got = "a refresh that failed"
+	}
+	if wait := instant(k.quiet.Load()); wait > now && wait != never {
+		e.RetryAfter = wait.time().Sub(now.time())
+	}
+	return e
+}
+
+// warm reads the origin now, unless the keys at hand came from it and are not
+// due for a refresh yet.
+func (k *keyring) warm(ctx context.Context) error {
+	now := instantOf(k.now())
+	set := k.current.Load()
+	if set.usable(now) && (k.origin == nil || !set.stale(now)) {
+		return nil
+	}
+	k.mu.Lock()
+	r := k.inFlight
+	if r == nil && k.origin != nil {
+		r = k.start(now, false, false)
+	}
+	k.mu.Unlock()
+	if r != nil {
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return interrupted(ctx, "keys")
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.failed > 0 || !k.current.Load().usable(now) {
+		return k.unavailable(now)
+	}
+	return nil
+}
+
+// close ends a refresh that is under way and lets no other start.
+func (k *keyring) close() {
+	k.mu.Lock()
+	k.closed = true
+	k.quiet.Store(int64(never))
+	k.mu.Unlock()
+	k.stop()
+	k.running.Wait()
+}
+
+// report tells the log about a change of state, and of nothing else.
+func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
+	if err != nil {
+		if failedBefore == 0 {
+			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", before.usable(instantOf(k.now())))
+		}
+		return
+	}
+	if failedBefore > 0 {
+		k.log.Info("persauth: keys are refreshed again", "failures", failedBefore)
+	}
+	added, removed := difference(before, after)
+	if len(added)+len(removed) > 0 {
+		k.log.Info("persauth: keys changed", "added", strings.Join(added, " "), "removed", strings.Join(removed, " "))
+		for _, info := range after.skipped {
+			k.log.Warn("persauth: a key cannot be used", "kid", quoted(info.KeyID), "position", info.Position, "problem", info.Problem)
+		}
+	}
+}
+
+// difference names the keys that came and went, by kid and thumbprint.
+func difference(before, after *keySet) (added, removed []string) {
+	names := func(s *keySet) (all []string) {
+		if s != nil {
+			for _, key := range s.keys {
+				all = append(all, fmt.Sprintf("%s(%s)", quoted(key.KeyID), key.Thumbprint))
+			}
+		}
+		return all
+	}
+	old, new := names(before), names(after)
+	without := func(list, other []string) []string {
+		return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return slices.Contains(other, name) })
+	}
+	return without(new, old), without(old, new)
+}

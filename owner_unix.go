@@ -1,0 +1,34 @@
+//go:build unix
+
+package persauth
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// openRegular opens a file without waiting, as a named pipe would make it.
+func openRegular(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// checkOwner refuses a snapshot that somebody else could have written. In a
+// directory such as /tmp anyone can put a file of that name first, with keys of
+// their own in it.
+func checkOwner(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file")
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return errors.New("it belongs to another user")
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return errors.New("others may write to it")
+	}
+	return nil
+}

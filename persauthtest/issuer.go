@@ -1,0 +1,283 @@
+// Package persauthtest helps to test services that use persauth: an [Issuer]
+// that signs tokens the way PERS does, good ones and bad ones, and verifiers
+// that take them, without a network. It is for tests only.
+package persauthtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/persauth/persauth"
+)
+
+// TB is the part of testing.TB that this package needs.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// DefaultTenant is the tenant of tokens for which none is named.
+const DefaultTenant = "550e8400-e29b-41d4-a716-446655440001"
+
+// Issuer signs tokens as PERS does for one tenant. It is safe for concurrent
+// use.
+type Issuer struct {
+	t     TB
+	seed  string
+	clock *Clock
+
+	mu     sync.Mutex
+	keys   []*Key // published, oldest first
+	signer *Key
+	made   int // keys so far, for their names
+	serial int // tokens so far, for "jti"
+}
+
+// IssuerOption changes what [NewIssuer] makes.
+type IssuerOption func(*issuerOptions)
+
+type issuerOptions struct {
+	algorithms []string
+	seed       string
+}
+
+// WithAlgorithms gives the issuer one key for each algorithm, in order. The
+// first signs. Without this option there is one key, for ES256.
+func WithAlgorithms(algorithms ...string) IssuerOption {
+	return func(o *issuerOptions) { o.algorithms = algorithms }
+}
+
+// WithSeed makes the same keys at every run, for fixtures that must not change.
+// Keys from a seed are no secret.
+func WithSeed(seed string) IssuerOption { return func(o *issuerOptions) { o.seed = seed } }
+
+// NewIssuer makes an issuer with fresh keys.
+func NewIssuer(t TB, options ...IssuerOption) *Issuer {
+	t.Helper()
+	chosen := issuerOptions{algorithms: []string{"ES256"}}
+	for _, option := range options {
+		option(&chosen)
+	}
+	iss := &Issuer{t: t, seed: chosen.seed, clock: new(Clock)}
+	for _, algorithm := range chosen.algorithms {
+		iss.keys = append(iss.keys, iss.newKey(algorithm))
+	}
+	if len(iss.keys) == 0 {
+		t.Fatalf("persauthtest: an issuer needs at least one algorithm")
+	}
+	iss.signer = iss.keys[0]
+	return iss
+}
+
+// newKey makes the issuer's next key. The caller holds mu, or is the only one.
+func (iss *Issuer) newKey(algorithm string) *Key {
+	iss.made++
+	key, err := NewKey(fmt.Sprintf("test-key-%d", iss.made), algorithm, iss.seed)
+	if err != nil {
+		iss.t.Fatalf("%v", err)
+	}
+	return key
+}
+
+// Clock is the issuer's clock, and that of the verifiers it makes.
+func (iss *Issuer) Clock() *Clock { return iss.clock }
+
+// Keys returns the published keys, oldest first.
+func (iss *Issuer) Keys() []*Key {
+	iss.mu.Lock()
+	defer iss.mu.Unlock()
+	return slices.Clone(iss.keys)
+}
+
+// Key returns the published key for an algorithm; the newest of several.
+func (iss *Issuer) Key(algorithm string) *Key {
+	for _, key := range slices.Backward(iss.Keys()) {
+		if key.Algorithm == algorithm {
+			return key
+		}
+	}
+	iss.t.Fatalf("persauthtest: the issuer has no key for %q", algorithm)
+	return nil
+}
+
+// JWKS returns the published keys as a JWK Set (RFC 7517 §5).
+func (iss *Issuer) JWKS() []byte {
+	set := struct {
+		Keys []json.RawMessage `json:"keys"`
+	}{Keys: []json.RawMessage{}}
+	for _, key := range iss.Keys() {
+		set.Keys = append(set.Keys, key.JWK())
+	}
+	return marshal(set)
+}
+
+// Rotate publishes a new key of the signer's algorithm and signs with it from
+// now on. The old keys stay published until they are retired.
+func (iss *Issuer) Rotate() *Key {
+	iss.mu.Lock()
+	defer iss.mu.Unlock()
+	iss.signer = iss.newKey(iss.signer.Algorithm)
+	iss.keys = append(iss.keys, iss.signer)
+	return iss.signer
+}
+
+// Retire takes keys out of the published set. Tokens that they signed are no
+// longer good.
+func (iss *Issuer) Retire(keys ...*Key) {
+	iss.mu.Lock()
+	defer iss.mu.Unlock()
+	iss.keys = slices.DeleteFunc(iss.keys, func(k *Key) bool { return slices.Contains(keys, k) })
+}
+
+// Token signs claims, a map or a struct that JSON can encode. What a token of
+// PERS always has is filled in where it is missing: "sub", "tenantId", "jti",
+// "iat", and an "exp" 15 minutes from now. A claim that is null is left out.
+func (iss *Issuer) Token(claims any) string {
+	return iss.sign(iss.current(), nil, claims)
+}
+
+// TokenWithHeader is Token with changes to the header. A nil value takes a
+// member out.
+func (iss *Issuer) TokenWithHeader(header map[string]any, claims any) string {
+	return iss.sign(iss.current(), header, claims)
+}
+
+// TokenBy is Token, signed with a key of one's choice.
+func (iss *Issuer) TokenBy(key *Key, claims any) string { return iss.sign(key, nil, claims) }
+
+func (iss *Issuer) current() *Key {
+	iss.mu.Lock()
+	defer iss.mu.Unlock()
+	return iss.signer
+}
+
+func (iss *Issuer) sign(key *Key, header map[string]any, claims any) string {
+	iss.t.Helper()
+	raw, err := json.Marshal(claims)
+	if err != nil {
+		iss.t.Fatalf("persauthtest: claims: %v", err)
+	}
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+		iss.t.Fatalf("persauthtest: claims must be a JSON object, and are %s", raw)
+	}
+	iss.mu.Lock()
+	iss.serial++
+	serial := iss.serial
+	iss.mu.Unlock()
+	now := iss.clock.Now()
+	for name, value := range map[string]any{
+		"sub":      "0b0e3c2e-6a57-4f0e-9d49-0f7b4d1f3a10",
+		"tenantId": DefaultTenant,
+		"jti":      fmt.Sprintf("test-token-%d", serial),
+		"iat":      now.Unix(),
+		"exp":      now.Add(15 * time.Minute).Unix(),
+	} {
+		if _, given := members[name]; !given {
+			members[name] = marshal(value)
+		}
+	}
+	for name, value := range members {
+		if string(value) == "null" {
+			delete(members, name)
+		}
+	}
+	return key.Sign(key.header(header), marshal(members))
+}
+
+// UserToken is the token of an end user of tenant.
+func (iss *Issuer) UserToken(tenant string) string {
+	return iss.Token(map[string]any{"tenantId": tenant, "authType": persauth.AuthUser})
+}
+
+// BusinessToken is the token of a user who acts for business, in roles.
+func (iss *Issuer) BusinessToken(tenant, business string, roles ...string) string {
+	return iss.Token(map[string]any{"tenantId": tenant, "businessId": business,
+		"authType": persauth.AuthBusiness, "role": oneOrMany(roles)})
+}
+
+// TenantToken is the token of an admin of tenant, in roles.
+func (iss *Issuer) TenantToken(tenant string, roles ...string) string {
+	return iss.Token(map[string]any{"tenantId": tenant, "authType": persauth.AuthTenant, "role": oneOrMany(roles)})
+}
+
+// SystemToken is the token of a program of tenant. It lives for a year.
+func (iss *Issuer) SystemToken(tenant string) string {
+	return iss.Token(map[string]any{"tenantId": tenant, "authType": persauth.AuthSystem, "sub": "system",
+		"exp": iss.clock.Now().AddDate(1, 0, 0).Unix()})
+}
+
+// oneOrMany is how PERS writes roles: one as a string, several as an array.
+func oneOrMany(roles []string) any {
+	switch len(roles) {
+	case 0:
+		return nil
+	case 1:
+		return roles[0]
+	}
+	return roles
+}
+
+// ExpiredToken is a token that was good until an hour ago.
+func (iss *Issuer) ExpiredToken() string {
+	now := iss.clock.Now()
+	return iss.Token(map[string]any{"iat": now.Add(-2 * time.Hour).Unix(), "exp": now.Add(-time.Hour).Unix()})
+}
+
+// FutureToken is a token that will be good in an hour.
+func (iss *Issuer) FutureToken() string {
+	now := iss.clock.Now()
+	return iss.Token(map[string]any{"nbf": now.Add(time.Hour).Unix(), "exp": now.Add(2 * time.Hour).Unix()})
+}
+
+// ForeignToken is a good token of another tenant.
+func (iss *Issuer) ForeignToken() string {
+	return iss.UserToken("11111111-2222-4333-8444-555555555555")
+}
+
+// ForgedToken names a published key, and was signed by another one.
+func (iss *Issuer) ForgedToken() string {
+	signer := iss.current()
+	return iss.TokenBy(iss.stranger(signer.ID, signer.Algorithm), map[string]any{})
+}
+
+// TamperedToken is a token whose claims were changed after it was signed.
+func (iss *Issuer) TamperedToken() string {
+	good := iss.UserToken(DefaultTenant)
+	other := iss.TenantToken(DefaultTenant, "TENANT_ADMIN")
+	return join(part(good, 0), part(other, 1), part(good, 2))
+}
+
+// UnknownKeyToken is well made and signed by a key that is not published.
+func (iss *Issuer) UnknownKeyToken() string {
+	return iss.TokenBy(iss.stranger("unpublished-key", iss.current().Algorithm), map[string]any{})
+}
+
+// stranger makes a key that does not become the issuer's.
+func (iss *Issuer) stranger(id, algorithm string) *Key {
+	key, err := NewKey(id, algorithm, "")
+	if err != nil {
+		iss.t.Fatalf("%v", err)
+	}
+	return key
+}
+
+// Verifier makes a verifier that holds the keys published now and opens no
+// connection. It goes by the issuer's [Clock]. Its Config can be changed first.
+func (iss *Issuer) Verifier(changes ...func(*persauth.Config)) *persauth.Verifier {
+	iss.t.Helper()
+	cfg := persauth.Config{Keys: persauth.StaticKeys(iss.JWKS()), Now: iss.clock.Now}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	v, err := persauth.New(cfg)
+	if err != nil {
+		iss.t.Fatalf("persauthtest: %v", err)
+	}
+	iss.t.Cleanup(v.Close)
+	return v
+}

@@ -1,0 +1,203 @@
+package persauthtest
+
+// Signing keys of every supported kind, random or made from a seed.
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	_ "crypto/sha512" // for crypto.Hash
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	mathrand "math/rand/v2"
+)
+
+// Key is a private key that signs tokens, with the kid and the algorithm that
+// its tokens name. It is immutable and safe for concurrent use.
+type Key struct {
+	// ID is the key's "kid".
+	ID string
+	// Algorithm is the "alg" it signs with, for example "ES256".
+	Algorithm string
+
+	private crypto.Signer
+}
+
+// hashes names the algorithms that a Key can have.
+var hashes = map[string]crypto.Hash{
+	"RS256": crypto.SHA256, "RS384": crypto.SHA384, "RS512": crypto.SHA512,
+	"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512,
+	"ES256": crypto.SHA256, "ES384": crypto.SHA384, "ES512": crypto.SHA512,
+	"EdDSA": 0,
+}
+
+var curves = map[string]elliptic.Curve{
+	"ES256": elliptic.P256(), "ES384": elliptic.P384(), "ES512": elliptic.P521(),
+}
+
+// NewKey makes a key for an algorithm: one of RS256, RS384, RS512, PS256, PS384,
+// PS512, ES256, ES384, ES512 and EdDSA. With a seed it is always the same key
+// for the same kid, algorithm and seed; such a key is no secret.
+func NewKey(id, algorithm, seed string) (*Key, error) {
+	key := &Key{ID: id, Algorithm: algorithm}
+	if _, ok := hashes[algorithm]; !ok {
+		return nil, fmt.Errorf("persauthtest: no key for algorithm %q", algorithm)
+	}
+	var err error
+	switch {
+	case seed != "":
+		key.private, err = seededKey(algorithm, seed+"\x00"+id)
+	case curves[algorithm] != nil:
+		key.private, err = ecdsa.GenerateKey(curves[algorithm], rand.Reader)
+	case algorithm == "EdDSA":
+		_, key.private, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		key.private, err = rsa.GenerateKey(rand.Reader, 2048)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("persauthtest: %w", err)
+	}
+	return key, nil
+}
+
+// seededKey derives a private key from a seed.
+func seededKey(algorithm, seed string) (crypto.Signer, error) {
+	bits, err := hkdf.Key(sha256.New, []byte(seed), nil, "persauthtest "+algorithm, 32)
+	if err != nil {
+		return nil, err
+	}
+	stream := mathrand.NewChaCha8([32]byte(bits))
+	if algorithm == "EdDSA" {
+		return ed25519.NewKeyFromSeed(bits), nil
+	}
+	if curve := curves[algorithm]; curve != nil {
+		order := curve.Params().N
+		wide := make([]byte, 80)
+		_, _ = stream.Read(wide)
+		scalar := new(big.Int).Mod(new(big.Int).SetBytes(wide), new(big.Int).Sub(order, big.NewInt(1)))
+		scalar.Add(scalar, big.NewInt(1))
+		return ecdsa.ParseRawPrivateKey(curve, scalar.FillBytes(make([]byte, (order.BitLen()+7)/8)))
+	}
+	for {
+		p, q := seededPrime(stream), seededPrime(stream)
+		one := big.NewInt(1)
+		totient := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+		d := new(big.Int).ModInverse(big.NewInt(65537), totient)
+		if d == nil || p.Cmp(q) == 0 {
+			continue
+		}
+		key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537}, D: d, Primes: []*big.Int{p, q}}
+		key.Precompute()
+		return key, key.Validate()
+	}
+}
+
+// seededPrime returns the first prime of 1024 bits, its top two bits set, that
+// the stream leads to.
+func seededPrime(stream *mathrand.ChaCha8) *big.Int {
+	raw := make([]byte, 128)
+	_, _ = stream.Read(raw)
+	raw[0] |= 0xc0
+	raw[127] |= 1
+	p := new(big.Int).SetBytes(raw)
+	for !p.ProbablyPrime(20) {
+		p.Add(p, big.NewInt(2))
+	}
+	return p
+}
+
+// Public returns the public key: an *rsa.PublicKey, *ecdsa.PublicKey or
+// ed25519.PublicKey.
+func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
+
+// JWK returns the public key as a JSON Web Key (RFC 7517).
+func (k *Key) JWK() []byte {
+	members := map[string]string{"kid": k.ID, "alg": k.Algorithm, "use": "sig"}
+	switch pub := k.private.Public().(type) {
+	case *rsa.PublicKey:
+		members["kty"] = "RSA"
+		members["n"] = encode(pub.N.Bytes())
+		members["e"] = encode(big.NewInt(int64(pub.E)).Bytes())
+	case *ecdsa.PublicKey:
+		point, err := pub.Bytes() // 0x04, x, y
+		if err != nil {
+			panic("persauthtest: " + err.Error())
+		}
+		size := (len(point) - 1) / 2
+		members["kty"], members["crv"] = "EC", pub.Params().Name
+		members["x"], members["y"] = encode(point[1:1+size]), encode(point[1+size:])
+	case ed25519.PublicKey:
+		members["kty"], members["crv"], members["x"] = "OKP", "Ed25519", encode(pub)
+	}
+	return marshal(members)
+}
+
+// Sign returns the compact serialization of exactly this header and payload,
+// signed with the key, whatever the header says. It is for tests that need a
+// token with something odd in it; for ordinary ones use [Issuer.Token].
+func (k *Key) Sign(header, payload []byte) string {
+	input := encode(header) + "." + encode(payload)
+	return input + "." + encode(k.Signature([]byte(input)))
+}
+
+// Signature returns the key's signature over input, as a JWS holds it.
+func (k *Key) Signature(input []byte) []byte {
+	hash := hashes[k.Algorithm]
+	digest := input
+	if hash != 0 {
+		h := hash.New()
+		h.Write(input)
+		digest = h.Sum(nil)
+	}
+	var options crypto.SignerOpts = hash
+	if k.Algorithm[0] == 'P' {
+		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
+	}
+	signature, err := k.private.Sign(rand.Reader, digest, options)
+	if err != nil {
+		panic("persauthtest: " + err.Error())
+	}
+	if curve := curves[k.Algorithm]; curve != nil {
+		var der struct{ R, S *big.Int }
+		if _, err := asn1.Unmarshal(signature, &der); err != nil {
+			panic("persauthtest: " + err.Error())
+		}
+		size := (curve.Params().BitSize + 7) / 8
+		signature = append(der.R.FillBytes(make([]byte, size)), der.S.FillBytes(make([]byte, size))...)
+	}
+	return signature
+}
+
+// header returns the ordinary header of the key's tokens, with changes: a nil
+// value takes a member out.
+func (k *Key) header(changes map[string]any) []byte {
+	members := map[string]any{"alg": k.Algorithm, "typ": "JWT", "kid": k.ID}
+	for name, value := range changes {
+		if members[name] = value; value == nil {
+			delete(members, name)
+		}
+	}
+	return marshal(members)
+}
+
+func encode(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
+
+// marshal is for values that are known to be JSON.
+func marshal(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("persauthtest: " + err.Error())
+	}
+	return bytes.TrimSpace(b.Bytes())
+}

@@ -1,0 +1,205 @@
+package persauth
+
+// The PERS API over HTTP: one place that adds the project key, bounds what comes
+// back, and decides where a request may go.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	defaultBaseURL = "https://api.pers.ninja/v2"
+	keysPath       = "/.well-known/jwks.json"
+
+	// What an answer's max-age counts for.
+	minMaxAge = time.Minute
+	maxMaxAge = 24 * time.Hour
+)
+
+// api is the PERS API as one tenant sees it.
+type api struct {
+	client     *http.Client
+	base       string // without a slash at the end
+	projectKey string
+	now        func() time.Time
+}
+
+// answer is what came back with a 2xx status.
+type answer struct {
+	body   []byte
+	header http.Header
+}
+
+// call sends one request and reads the whole answer. The error is an *Error
+// that is ErrUnavailable; it never holds the project key, nor what was sent or
+// answered.
+func (a *api) call(ctx context.Context, method, path string, body io.Reader, set map[string]string, limit int64) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
+	if err != nil {
+		return answer{}, a.failed(method, path, err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("x-project-key", a.projectKey)
+	for name, value := range set {
+		req.Header.Set(name, value)
+	}
+	resp, err := a.client.Do(req)
+	if err != nil {
+		return answer{}, a.failed(method, path, withoutURL(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		e := a.failed(method, path, statusError(resp.StatusCode))
+		e.RetryAfter = retryAfter(resp.Header, a.now())
+		return answer{}, e
+	}
+	content, err := readLimited(resp.Body, limit)
+	if err != nil {
+		return answer{}, a.failed(method, path, err)
+	}
+	return answer{content, resp.Header}, nil
+}
+
+func (a *api) failed(method, path string, cause error) *Error {
+	return &Error{Check: method + " " + a.base + path, Want: "an answer with a 2xx status", Err: ErrUnavailable, Cause: cause}
+}
+
+// statusError is a status other than 2xx.
+type statusError int
+
+func (s statusError) Error() string {
+	text := fmt.Sprintf("status %d", int(s))
+	if s == http.StatusUnauthorized || s == http.StatusForbidden {
+		text += ": PERS does not accept the project key"
+	}
+	return text
+}
+
+// withoutURL takes the inner error out of a *url.Error, whose text repeats
+// where the request went; after a redirect a stranger may have written that.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// remoteOrigin reads the tenant's key set from PERS.
+type remoteOrigin struct{ *api }
+
+func (o remoteOrigin) name() string { return "remote" }
+
+func (o remoteOrigin) read(ctx context.Context, fresh bool) (reading, error) {
+	set := map[string]string{}
+	if fresh {
+		set["Cache-Control"] = "no-cache" // RFC 9111 §5.2.1.4
+	}
+	got, err := o.call(ctx, http.MethodGet, keysPath, nil, set, maxSetSize)
+	if err != nil {
+		return reading{}, err
+	}
+	return reading{body: got.body, maxAge: maxAge(got.header)}, nil
+}
+
+// maxAge returns the max-age of an answer (RFC 9111 §5.2.2.1). One of 0 counts
+// as none: it forbids to reuse an answer, and says nothing of how long keys live.
+func maxAge(h http.Header) time.Duration {
+	for _, line := range h.Values("Cache-Control") {
+		for directive := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+			if strings.EqualFold(name, "max-age") {
+				seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
+				if err == nil {
+					return time.Duration(seconds) * time.Second
+				}
+			}
+		}
+	}
+	return 0
+}
+
+// retryAfter returns the Retry-After of an answer (RFC 9110 §10.2.3), or 0.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
+
+// newAPI checks where the API is and makes a client for it.
+func newAPI(cfg *Config) (*api, error) {
+	address := cfg.BaseURL
+	if address == "" {
+		address = defaultBaseURL
+	}
+	base, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return nil, errors.New("BaseURL is not a URL") // the text may hold a password
+	case base.Host == "" || base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
+		return nil, errors.New("BaseURL must be of the form https://host/path")
+	case base.Scheme == "http" && !cfg.InsecureAllowHTTP && !loopback(base.Hostname()):
+		return nil, errors.New("BaseURL must be https: over plain http anyone on the way could put in keys")
+	case base.Scheme != "http" && base.Scheme != "https":
+		return nil, errors.New("BaseURL must be https")
+	}
+	client := http.Client{}
+	if cfg.HTTPClient != nil {
+		client = *cfg.HTTPClient
+	}
+	client.CheckRedirect = stayOnHost(client.CheckRedirect)
+	return &api{client: &client, base: strings.TrimSuffix(base.String(), "/"), projectKey: cfg.ProjectKey, now: cfg.Now}, nil
+}
+
+// stayOnHost refuses redirects to another host or to plain http: the project
+// key would go along.
+func stayOnHost(inner func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
+	return func(req *http.Request, via []*http.Request) error {
+		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
+			return errors.New("redirected to another host, which is not followed")
+		}
+		if len(via) > 3 {
+			return errors.New("redirected more than three times")
+		}
+		if inner != nil {
+			return inner(req, via)
+		}
+		return nil
+	}
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// checkProjectKey finds what would make a project key fail, or leak, on its
+// way. Its exact form is PERS' business. The error does not repeat it.
+func checkProjectKey(key string) error {
+	if strings.TrimSpace(key) != key {
+		return errors.New("ProjectKey has white space around it: a line break from a file, perhaps")
+	}
+	for _, c := range key {
+		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return errors.New("ProjectKey has a character that no project key has")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package persauth
+
+import (
+	"errors"
+	"time"
+)
+
+// Status is the state of a [Verifier] at one moment, for a readiness probe or an
+// operator. It holds no tokens and no project key.
+type Status struct {
+	// Ready is true while there are keys to verify with.
+	Ready bool `json:"ready"`
+	// Keys tells about the keys at hand.
+	Keys KeyStatus `json:"keys"`
+	// Remembered is how many verified tokens are remembered.
+	Remembered int `json:"remembered"`
+	// Counters count since New.
+	Counters Counters `json:"counters"`
+}
+
+// KeyStatus tells about the keys at hand. Times that do not apply are zero.
+type KeyStatus struct {
+	// Source is where the keys are from: "static", "file", "seed" (they came
+	// with the service, and PERS has not answered yet), "snapshot", "remote",
+	// or "" while there are none.
+	Source string `json:"source"`
+	// Keys are the usable ones, Skipped those that cannot be used, and why.
+	Keys    []KeyInfo `json:"keys"`
+	Skipped []KeyInfo `json:"skipped,omitempty"`
+	// Loaded is when the source was asked for these keys.
+	Loaded time.Time `json:"loaded,omitzero"`
+	// Stale is true from StaleAt on, when a refresh is due.
+	Stale   bool      `json:"stale"`
+	StaleAt time.Time `json:"staleAt,omitzero"`
+	// ExpiresAt is when the keys are used no longer, unless a refresh succeeds.
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	// Refreshing is true while a refresh is under way.
+	Refreshing bool `json:"refreshing"`
+	// LastAttempt is when the last refresh began.
+	LastAttempt time.Time `json:"lastAttempt,omitzero"`
+	// LastError says why the last refresh failed; empty when it succeeded.
+	LastError string `json:"lastError,omitempty"`
+	// NextAttempt is when a refresh may be tried again after one that failed.
+	NextAttempt time.Time `json:"nextAttempt,omitzero"`
+	// SnapshotError says why the snapshot could not be used or written.
+	SnapshotError string `json:"snapshotError,omitempty"`
+}
+
+// Counters count what a Verifier did since New.
+type Counters struct {
+	// Recalled is how many tokens were found remembered.
+	Recalled uint64 `json:"recalled"`
+	// Verified is how many tokens were verified anew.
+	Verified uint64 `json:"verified"`
+	// Refused is how many tokens were refused, by [Code].
+	Refused map[string]uint64 `json:"refused"`
+	// Keys counts refreshes of the keys.
+	Keys KeyCounters `json:"keys"`
+}
+
+// KeyCounters count refreshes of the keys.
+type KeyCounters struct {
+	Refreshes uint64 `json:"refreshes"` // all that ended
+	Failures  uint64 `json:"failures"`  // those that failed
+}
+
+// Status returns the state of the verifier. It is cheap enough for a readiness
+// probe, and never waits.
+func (v *Verifier) Status() Status {
+	now := v.clock()
+	s := Status{Keys: v.keys.status(now)}
+	s.Ready = v.keys.current.Load().usable(now)
+	if v.seen != nil {
+		s.Remembered = v.seen.len()
+		s.Counters.Recalled = v.seen.hits()
+	}
+	s.Counters.Verified = v.verified.Load()
+	s.Counters.Refused = make(map[string]uint64)
+	for i := range v.refused {
+		if n := v.refused[i].Load(); n > 0 {
+			code := "internal"
+			if i < len(codes) {
+				code = codes[i].code
+			}
+			s.Counters.Refused[code] = n
+		}
+	}
+	v.keys.mu.Lock()
+	s.Counters.Keys = v.keys.counts
+	v.keys.mu.Unlock()
+	return s
+}
+
+// countRefused counts an error under its code.
+func (v *Verifier) countRefused(err error) {
+	for i, c := range codes {
+		if errors.Is(err, c.err) {
+			v.refused[i].Add(1)
+			return
+		}
+	}
+	v.refused[len(codes)].Add(1)
+}
+
+func (k *keyring) status(now instant) KeyStatus {
+	s := KeyStatus{Keys: []KeyInfo{}}
+	if set := k.current.Load(); set != nil {
+		for _, key := range set.keys {
+			s.Keys = append(s.Keys, key.KeyInfo)
+		}
+		s.Source, s.Skipped = set.source, set.skipped
+		s.Loaded = set.loaded.time()
+		s.Stale = set.stale(now)
+		s.StaleAt, s.ExpiresAt = set.soft.orNever(), set.hard.orNever()
+	}
+	if k.snapshot != nil {
+		if err := k.snapshot.problem(); err != nil {
+			s.SnapshotError = err.Error()
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s.Refreshing = k.inFlight != nil
+	s.LastAttempt = k.lastAttempt.orZero()
+	if k.lastError != nil {
+		s.LastError = k.lastError.Error()
+		s.NextAttempt = instant(k.quiet.Load()).orNever()
+	}
+	return s
+}
+
+// orNever is time for a Go API, where a time that does not come is zero.
+func (i instant) orNever() time.Time {
+	if i == never {
+		return time.Time{}
+	}
+	return i.orZero()
+}
