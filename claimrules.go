@@ -98,9 +98,9 @@ func orAny(value string) string {
 	return quoted(value)
 }
 
-// window is the time in which a candidate that passed goes on to pass: from its
-// start on, and before its end.
-func (c *candidate) window(e *expectation) (start, end instant) {
+// window is the time in which claims that passed go on to pass: from its start
+// on, and before its end.
+func (c *Claims) window(e *expectation) (start, end instant) {
 	start = noInstant
 	for _, t := range []instant{c.notBefore, c.issuedAt} {
 		if t != noInstant {

@@ -4,9 +4,11 @@ package persauth
 // read strictly: whatever two readers could take for two things is refused.
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -64,7 +66,7 @@ var strictURL = base64.RawURLEncoding.Strict()
 func decodeSegment(dst []byte, segment, what string) ([]byte, error) {
 	size := base64.RawURLEncoding.DecodedLen(len(segment))
 	start := len(dst)
-	dst = append(dst, make([]byte, size)...)
+	dst = slices.Grow(dst, size)[:start+size]
 	n, err := strictURL.Decode(dst[start:], []byte(segment))
 	if err == nil && n != size {
 		// The decoder drops line breaks, even a strict one.
@@ -205,13 +207,7 @@ func strictObject(raw []byte, into any) error {
 // tooDeep reports whether raw nests deeper than allowed. Brackets inside
 // strings count too, but only where there are so many that a scan is needed.
 func tooDeep(raw []byte) bool {
-	brackets := 0
-	for _, c := range raw {
-		if c == '{' || c == '[' {
-			brackets++
-		}
-	}
-	if brackets <= maxDepth {
+	if bytes.Count(raw, []byte("{"))+bytes.Count(raw, []byte("[")) <= maxDepth {
 		return false
 	}
 	depth, inString := 0, false
@@ -259,23 +255,6 @@ func jsonString(v jsontext.Value) (string, bool) {
 	}
 	text, err := jsontext.AppendUnquote(nil, v)
 	return string(text), err == nil
-}
-
-// jsonStrings returns the texts of a JSON array of strings, and false for
-// anything else.
-func jsonStrings(v jsontext.Value) ([]string, bool) {
-	var elements []jsontext.Value
-	if v.Kind() != '[' || json.Unmarshal(v, &elements) != nil {
-		return nil, false
-	}
-	texts := make([]string, len(elements))
-	for i, element := range elements {
-		var ok bool
-		if texts[i], ok = jsonString(element); !ok {
-			return nil, false
-		}
-	}
-	return texts, true
 }
 
 // kindName names the type of a JSON value for an error.

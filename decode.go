@@ -8,7 +8,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -67,6 +66,9 @@ var claimForms = [...]struct {
 	fieldEmail:        {check: "email", form: "none, or a string", optional: true},
 	fieldConfirmation: {check: "cnf", form: "none, or an object whose jkt is a string"},
 }
+
+// list reports whether the claim may be an array of strings.
+func (f claimField) list() bool { return f == fieldRole || f == fieldAudience }
 
 // claimMember is one name in the tree of members that are read: a field, or an
 // object with more of them inside.
@@ -164,29 +166,17 @@ type candidate struct {
 	Claims
 	now   instant
 	wrong map[claimField]string // what was there in place of the right form
+	tree  []claimMember
 }
 
-// scratch holds buffers for decoding payloads, each as large as a payload gets.
-var scratch = sync.Pool{New: func() any { return new([maxTokenSize]byte) }}
-
-// decodePayload undoes the base64url of a payload segment.
-func decodePayload(segment string) (string, error) {
-	buf := scratch.Get().(*[maxTokenSize]byte)
-	defer scratch.Put(buf)
-	raw, err := decodeSegment(buf[:0], segment, "payload")
-	return string(raw), err
-}
-
-// decodeClaims reads claims. The error says that the payload is not a strict
-// JSON object; claims of the wrong form are noted in the candidate.
-func decodeClaims(payload string, tree []claimMember, now instant) (*candidate, error) {
-	c := &candidate{now: now}
-	c.payload = payload
+// decode reads claims. The error says that the payload is not a strict JSON
+// object; claims of the wrong form are noted in the candidate.
+func (c *candidate) decode(payload []byte, tree []claimMember, now instant) error {
+	*c = candidate{now: now, tree: tree}
+	c.payload = string(payload)
 	c.expiresAt, c.notBefore, c.issuedAt = noInstant, noInstant, noInstant
-	buf := scratch.Get().(*[maxTokenSize]byte)
-	defer scratch.Put(buf)
-	if err := strictObject(append(buf[:0], payload...), &claimsReader{c, tree}); err != nil {
-		return nil, &Error{Check: "payload", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
+	if err := strictObject(payload, c); err != nil {
+		return &Error{Check: "payload", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
 	}
 	if c.expiresAt == noInstant {
 		c.note(fieldExpiresAt, "none")
@@ -194,7 +184,7 @@ func decodeClaims(payload string, tree []claimMember, now instant) (*candidate, 
 	if c.tenantID == "" {
 		c.note(fieldTenant, "none")
 	}
-	return c, nil
+	return nil
 }
 
 // note records that a claim does not have its form; the first word on it stays.
@@ -207,18 +197,13 @@ func (c *candidate) note(field claimField, got string) {
 	}
 }
 
-// claimsReader walks the payload beside the tree of names.
-type claimsReader struct {
-	c    *candidate
-	tree []claimMember
+// UnmarshalJSONFrom is called by the JSON decoder. It walks the payload beside
+// the tree of names.
+func (c *candidate) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	return c.object(dec, c.tree)
 }
 
-// UnmarshalJSONFrom is called by the JSON decoder.
-func (r *claimsReader) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	return r.object(dec, r.tree)
-}
-
-func (r *claimsReader) object(dec *jsontext.Decoder, tree []claimMember) error {
+func (c *candidate) object(dec *jsontext.Decoder, tree []claimMember) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
@@ -232,21 +217,46 @@ func (r *claimsReader) object(dec *jsontext.Decoder, tree []claimMember) error {
 		case m == nil:
 			err = dec.SkipValue()
 		case m.inner != nil && dec.PeekKind() == '{':
-			err = r.object(dec, m.inner)
-		case m.inner != nil:
-			var v jsontext.Value
-			if v, err = dec.ReadValue(); err == nil {
-				r.notObject(m.inner, v)
-			}
+			err = c.object(dec, m.inner)
+		case m.inner == nil && m.field.list() && dec.PeekKind() == '[':
+			err = c.array(dec, m.field)
 		default:
 			var v jsontext.Value
-			if v, err = dec.ReadValue(); err == nil {
-				r.take(m.field, v, int(dec.InputOffset()))
+			if v, err = dec.ReadValue(); err == nil && m.inner != nil {
+				c.notObject(m.inner, v)
+			} else if err == nil {
+				c.take(m.field, v, int(dec.InputOffset()))
 			}
 		}
 		if err != nil {
 			return err
 		}
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// array reads a claim that is an array of strings.
+func (c *candidate) array(dec *jsontext.Decoder, field claimField) error {
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	var texts []string
+	for dec.PeekKind() != ']' {
+		v, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		text, ok := c.text(v, int(dec.InputOffset()))
+		if !ok {
+			c.note(field, "an array with "+kindName(v)+" in it")
+		}
+		texts = append(texts, text)
+	}
+	if field == fieldRole {
+		c.roles = texts
+	} else {
+		c.audience = texts
 	}
 	_, err := dec.ReadToken()
 	return err
@@ -273,19 +283,19 @@ func findRaw(tree []claimMember, name jsontext.Value) *claimMember {
 }
 
 // notObject notes v for all claims that should have been inside of it.
-func (r *claimsReader) notObject(tree []claimMember, v jsontext.Value) {
+func (c *candidate) notObject(tree []claimMember, v jsontext.Value) {
 	for _, m := range tree {
 		if m.inner != nil {
-			r.notObject(m.inner, v)
+			c.notObject(m.inner, v)
 		} else if v.Kind() != 'n' || !claimForms[m.field].optional {
-			r.c.note(m.field, kindName(v)+" around it")
+			c.note(m.field, kindName(v)+" around it")
 		}
 	}
 }
 
 // take stores one claim. end is where v ends in the payload.
-func (r *claimsReader) take(field claimField, v jsontext.Value, end int) {
-	c, ok := r.c, true
+func (c *candidate) take(field claimField, v jsontext.Value, end int) {
+	ok := true
 	if v.Kind() == 'n' && claimForms[field].optional {
 		return
 	}
@@ -297,30 +307,30 @@ func (r *claimsReader) take(field claimField, v jsontext.Value, end int) {
 	case fieldIssuedAt:
 		c.issuedAt, ok = numericDate(v)
 	case fieldIssuer:
-		c.issuer, ok = r.text(v, end)
+		c.issuer, ok = c.text(v, end)
 	case fieldAudience:
-		c.audience, ok = r.texts(v, end)
+		c.audience, ok = c.one(v, end)
 	case fieldSubject:
-		c.subject, ok = r.text(v, end)
+		c.subject, ok = c.text(v, end)
 	case fieldID:
-		c.id, ok = r.text(v, end)
+		c.id, ok = c.text(v, end)
 	case fieldTenant:
-		c.tenantID, ok = r.text(v, end)
+		c.tenantID, ok = c.text(v, end)
 		if ok && c.tenantID == "" {
 			c.note(field, "an empty string")
 		}
 	case fieldBusiness:
-		c.businessID, ok = r.text(v, end)
+		c.businessID, ok = c.text(v, end)
 	case fieldRole:
-		c.roles, ok = r.texts(v, end)
+		c.roles, ok = c.one(v, end)
 	case fieldAuthType:
 		var t string
-		t, ok = r.text(v, end)
+		t, ok = c.text(v, end)
 		c.authType = AuthType(t)
 	case fieldEmail:
-		c.email, ok = r.text(v, end)
+		c.email, ok = c.text(v, end)
 	case fieldConfirmation:
-		c.confirmation, ok = r.text(v, end)
+		c.confirmation, ok = c.text(v, end)
 		if ok && c.confirmation == "" {
 			c.note(field, "an empty jkt")
 		}
@@ -336,24 +346,24 @@ func (r *claimsReader) take(field claimField, v jsontext.Value, end int) {
 
 // text returns a string claim: as a part of the payload where that is possible,
 // so that a claim costs no memory of its own.
-func (r *claimsReader) text(v jsontext.Value, end int) (string, bool) {
+func (c *candidate) text(v jsontext.Value, end int) (string, bool) {
 	if v.Kind() != '"' {
 		return "", false
 	}
-	inPayload := r.c.payload[end-len(v)+1 : end-1]
+	inPayload := c.payload[end-len(v)+1 : end-1]
 	if strings.IndexByte(inPayload, '\\') < 0 {
 		return inPayload, true
 	}
 	return jsonString(v)
 }
 
-// texts returns a claim that is one string or an array of strings.
-func (r *claimsReader) texts(v jsontext.Value, end int) ([]string, bool) {
-	if v.Kind() != '[' {
-		text, ok := r.text(v, end)
-		return []string{text}, ok
+// one returns a list claim that is written as a single string.
+func (c *candidate) one(v jsontext.Value, end int) ([]string, bool) {
+	text, ok := c.text(v, end)
+	if !ok {
+		return nil, false
 	}
-	return jsonStrings(v)
+	return []string{text}, true
 }
 
 // numericDate reads a NumericDate (RFC 7519 §2). Years past 9999 are refused:
@@ -363,9 +373,26 @@ func numericDate(v jsontext.Value) (instant, bool) {
 	if v.Kind() != '0' {
 		return noInstant, false
 	}
+	if seconds, ok := plainSeconds(v); ok {
+		return instant(seconds * 1e6), true
+	}
 	f, err := strconv.ParseFloat(string(v), 64)
 	if err != nil || f < yearZero || f >= yearTenThousand {
 		return noInstant, false
 	}
 	return instant(math.Floor(f * 1e6)), true
+}
+
+// plainSeconds reads what nearly every NumericDate is: a few digits.
+func plainSeconds(v jsontext.Value) (seconds int64, ok bool) {
+	if len(v) > 11 {
+		return 0, false
+	}
+	for _, digit := range v {
+		if digit < '0' || digit > '9' {
+			return 0, false
+		}
+		seconds = 10*seconds + int64(digit-'0')
+	}
+	return seconds, true
 }

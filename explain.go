@@ -73,23 +73,25 @@ func (r *Report) describe(v *Verifier, token string) {
 	if readable {
 		fit = applyRules(r, headerRules, h, v.expect)
 	}
-	signature, err := decodeSegment(nil, s.signature, "signature")
-	if err != nil {
-		fit = r.note(err, "encoding", "", "")
+	t := v.take(token)
+	defer t.release()
+	t.segments, t.header = s, h
+	if err := t.decode(); err != nil {
+		r.note(err, "", "", "")
+		fit = false
 	}
-	payload, payloadErr := decodePayload(s.payload)
 	if fit {
-		r.describeKey(v, &parsed{segments: s, header: h, payload: payload, sig: signature})
+		r.describeKey(v, t)
 	} else {
 		r.skip("key", "signature")
 	}
-	if payloadErr != nil {
-		r.note(payloadErr, "encoding", "", "")
+	if len(t.payload) == 0 && s.payload != "" {
+		r.skip("payload")
 		return
 	}
-	c, err := decodeClaims(payload, v.tree, v.clock())
-	if r.note(err, "payload", "a strict JSON object", fmt.Sprintf("one of %d bytes", len(payload))) {
-		applyRules(r, claimRules, c, v.expect)
+	err = t.claims.decode(t.payload, v.tree, v.clock())
+	if r.note(err, "payload", "a strict JSON object", fmt.Sprintf("one of %d bytes", len(t.payload))) {
+		applyRules(r, claimRules, &t.claims, v.expect)
 	}
 }
 

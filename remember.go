@@ -12,8 +12,8 @@ const rememberedHeaders = 256
 
 // remembered is a token that passed every check. It is immutable.
 type remembered struct {
+	claims     Claims
 	token      string
-	claims     *Claims
 	key        *publicKey
 	start, end instant // the token is in time from start until before end
 }
@@ -44,29 +44,30 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *Claims {
 		return nil
 	}
 	if stale := keys.stale(now); stale != r.claims.verification.KeysStale {
-		claims := *r.claims
-		claims.verification.KeysStale = stale
-		r = &remembered{r.token, &claims, r.key, r.start, r.end}
+		renewed := *r
+		renewed.claims.verification.KeysStale = stale
+		r = &renewed
 		v.seen.put(hash, r)
 	}
-	return r.claims
+	return &r.claims
 }
 
-// remember keeps a verified token, and its header.
-func (v *Verifier) remember(token string, t *parsed, key *publicKey, c *candidate) *Claims {
-	claims := &c.Claims
+// remember keeps a verified token and its header, and returns its claims in a
+// form that outlives t.
+func (v *Verifier) remember(t *parsed, key *publicKey) *Claims {
 	if !t.known {
 		segment := strings.Clone(t.segments.header)
 		v.headers.put(v.headers.hash(segment), &knownHeader{segment, t.header})
 	}
+	r := &remembered{claims: t.claims.Claims, key: key}
 	if v.seen != nil {
 		// The copy makes sure that nobody changes the text later, as callers
 		// with a recycled buffer do, and that no larger text is kept alive.
-		r := &remembered{token: strings.Clone(token), claims: claims, key: key}
-		r.start, r.end = c.window(v.expect)
-		v.seen.put(v.seen.hash(token), r)
+		r.token = strings.Clone(t.token)
+		r.start, r.end = r.claims.window(v.expect)
+		v.seen.put(v.seen.hash(r.token), r)
 	}
-	return claims
+	return &r.claims
 }
 
 // knownHeader returns the header that a segment was found to stand for before.

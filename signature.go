@@ -59,7 +59,7 @@ func (a *algorithm) takes(pub crypto.PublicKey) bool {
 
 // verify reports whether signature is pub's over input. It answers false for a
 // key that the algorithm does not take.
-func (a *algorithm) verify(pub crypto.PublicKey, input string, signature []byte) bool {
+func (a *algorithm) verify(pub crypto.PublicKey, input, signature []byte) bool {
 	if !a.takes(pub) {
 		return false
 	}
@@ -85,22 +85,22 @@ func (a *algorithm) verify(pub crypto.PublicKey, input string, signature []byte)
 		s := new(big.Int).SetBytes(signature[size:])
 		return ecdsa.Verify(pub, a.digest(sum[:0], input), r, s)
 	case ed25519.PublicKey:
-		return ed25519.Verify(pub, []byte(input), signature)
+		return ed25519.Verify(pub, input, signature)
 	}
 	return false
 }
 
 // digest appends the hash of input to dst.
-func (a *algorithm) digest(dst []byte, input string) []byte {
+func (a *algorithm) digest(dst, input []byte) []byte {
 	switch a.hash {
 	case crypto.SHA256:
-		sum := sha256.Sum256([]byte(input))
+		sum := sha256.Sum256(input)
 		return append(dst, sum[:]...)
 	case crypto.SHA384:
-		sum := sha512.Sum384([]byte(input))
+		sum := sha512.Sum384(input)
 		return append(dst, sum[:]...)
 	default:
-		sum := sha512.Sum512([]byte(input))
+		sum := sha512.Sum512(input)
 		return append(dst, sum[:]...)
 	}
 }

@@ -1,10 +1,12 @@
 package persauth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -77,15 +79,16 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 
 // verify takes a token that is not remembered all the way. keys may be nil.
 func (v *Verifier) verify(ctx context.Context, token string, keys *keySet, now instant) (*Claims, error) {
-	t, err := v.read(token)
-	if err != nil {
+	t := v.take(token)
+	defer t.release()
+	if err := v.read(t); err != nil {
 		return nil, err
 	}
 	key, err := keys.verify(t)
 	if errors.Is(err, ErrUnknownKey) {
 		// What follows costs a request to PERS, so what can be refused for
 		// free is refused first, on the word of claims that nobody vouches for.
-		if _, err := v.check(t, now); err != nil {
+		if err := v.check(t, now); err != nil {
 			return nil, err
 		}
 		key, keys, err = v.findKey(ctx, t, keys, err)
@@ -94,12 +97,11 @@ func (v *Verifier) verify(ctx context.Context, token string, keys *keySet, now i
 	if err != nil {
 		return nil, err
 	}
-	c, err := v.check(t, now)
-	if err != nil {
+	if err := v.check(t, now); err != nil {
 		return nil, err
 	}
-	c.verification = Verification{KeyID: key.KeyID, Algorithm: t.header.alg, KeysStale: keys.stale(now)}
-	return v.remember(token, t, key, c), nil
+	t.claims.verification = Verification{KeyID: key.KeyID, Algorithm: t.header.alg, KeysStale: keys.stale(now)}
+	return v.remember(t, key), nil
 }
 
 // VerifySignatureOnly checks the signature of a compact JWS and the rules of its
@@ -108,19 +110,20 @@ func (v *Verifier) verify(ctx context.Context, token string, keys *keySet, now i
 // signed these bytes at some time, and nothing about who is calling; to
 // authenticate a request use [Verifier.Verify]. On any error the payload is nil.
 func (v *Verifier) VerifySignatureOnly(ctx context.Context, token string) ([]byte, error) {
-	t, err := v.read(token)
-	if err != nil {
+	t := v.take(token)
+	defer t.release()
+	if err := v.read(t); err != nil {
 		return nil, err
 	}
 	keys := v.keys.held(v.clock())
-	_, err = keys.verify(t)
+	_, err := keys.verify(t)
 	if errors.Is(err, ErrUnknownKey) {
 		_, _, err = v.findKey(ctx, t, keys, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return []byte(t.payload), nil
+	return bytes.Clone(t.payload), nil
 }
 
 // Warm fetches the keys from PERS now, for a service that wants to be ready
@@ -136,40 +139,67 @@ func (v *Verifier) Close() { v.keys.close() }
 
 func (v *Verifier) clock() instant { return instantOf(v.now()) }
 
-// parsed is a token in its parts, none of them verified.
+// parsed is a token in its parts, none of them verified. It comes from a pool
+// with room for all that is decoded on the way, and goes back to it: nothing in
+// it may be used after release.
 type parsed struct {
 	segments
+	token   string
 	header  *header
 	known   bool // the header is already remembered
-	payload string
+	payload []byte
 	sig     []byte
+	claims  candidate
+
+	// room takes the payload, the signature and the signing input.
+	room [2 * maxTokenSize]byte
 }
 
-// read takes a token apart and applies all rules that need no key.
-func (v *Verifier) read(token string) (*parsed, error) {
-	if err := checkSize(token); err != nil {
-		return nil, err
+var parsedPool = sync.Pool{New: func() any { return new(parsed) }}
+
+func (v *Verifier) take(token string) *parsed {
+	t := parsedPool.Get().(*parsed)
+	t.token = token
+	return t
+}
+
+func (t *parsed) release() {
+	t.segments, t.token, t.header, t.known = segments{}, "", nil, false
+	t.payload, t.sig, t.claims = nil, nil, candidate{}
+	parsedPool.Put(t)
+}
+
+// read takes the token apart and applies all rules that need no key.
+func (v *Verifier) read(t *parsed) (err error) {
+	if err := checkSize(t.token); err != nil {
+		return err
 	}
-	s, err := split(token)
-	if err != nil {
-		return nil, err
+	if t.segments, err = split(t.token); err != nil {
+		return err
 	}
-	t := &parsed{segments: s}
-	if t.header, t.known = v.knownHeader(s.header); !t.known {
-		if t.header, err = decodeHeader(s.header); err != nil {
-			return nil, err
+	if t.header, t.known = v.knownHeader(t.segments.header); !t.known {
+		if t.header, err = decodeHeader(t.segments.header); err != nil {
+			return err
 		}
 		if err := firstFailure(headerRules, t.header, v.expect); err != nil {
-			return nil, withKeyID(err, t.header)
+			return withKeyID(err, t.header)
 		}
 	}
-	if t.sig, err = decodeSegment(nil, s.signature, "signature"); err != nil {
-		return nil, withKeyID(err, t.header)
+	return withKeyID(t.decode(), t.header)
+}
+
+// decode undoes the base64url of the signature and of the payload.
+func (t *parsed) decode() (err error) {
+	if t.sig, err = decodeSegment(t.room[:0], t.signature, "signature"); err != nil {
+		return err
 	}
-	if t.payload, err = decodePayload(s.payload); err != nil {
-		return nil, withKeyID(err, t.header)
-	}
-	return t, nil
+	t.payload, err = decodeSegment(t.room[len(t.sig):len(t.sig)], t.segments.payload, "payload")
+	return err
+}
+
+// input returns the signing input, in a form that the standard library takes.
+func (t *parsed) input() []byte {
+	return append(t.room[len(t.sig)+len(t.payload):][:0], t.signingInput...)
 }
 
 // verify finds the key that signed t. The error is ErrUnknownKey when the set,
@@ -186,8 +216,9 @@ func (s *keySet) verify(t *parsed) (*publicKey, error) {
 		return nil, withKeyID(&Error{Check: "alg", Want: "one of " + strings.Join(s.byID[t.header.kid][0].Algorithms, ", ") +
 			", which the key is for", Got: quoted(t.header.alg), Err: ErrAlgorithm}, t.header)
 	}
+	input := t.input()
 	for _, key := range keys {
-		if !t.header.algorithm.verify(key.public, t.signingInput, t.sig) {
+		if !t.header.algorithm.verify(key.public, input, t.sig) {
 			continue
 		}
 		if key.gone.Load() {
@@ -229,16 +260,13 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown
 	return nil, keys, unknown
 }
 
-// check reads the claims and applies every rule to them.
-func (v *Verifier) check(t *parsed, now instant) (*candidate, error) {
-	c, err := decodeClaims(t.payload, v.tree, now)
+// check reads the claims into t and applies every rule to them.
+func (v *Verifier) check(t *parsed, now instant) error {
+	err := t.claims.decode(t.payload, v.tree, now)
 	if err == nil {
-		err = allFailures(claimRules, c, v.expect)
+		err = allFailures(claimRules, &t.claims, v.expect)
 	}
-	if err != nil {
-		return nil, withKeyID(err, t.header)
-	}
-	return c, nil
+	return withKeyID(err, t.header)
 }
 
 // withKeyID adds the kid to an error, and to each of several that are joined.
