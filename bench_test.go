@@ -155,16 +155,16 @@ func BenchmarkNew(b *testing.B) {
 func BenchmarkKeyLookup(b *testing.B) {
 	for _, others := range []int{2, 999} {
 		b.Run("keys="+map[int]string{2: "3", 999: "1000"}[others], func(b *testing.B) {
-			iss, tokens := benchTokens(b, "EdDSA", 1)
+			iss, tokens := benchTokens(b, "EdDSA", 8)
 			signer := iss.Key("EdDSA").Public()
 			for range others {
 				iss.Rotate()
 			}
-			v := iss.Verifier(func(cfg *persauth.Config) { cfg.CacheTokens = persauth.NoMemory })
+			v := iss.Verifier(func(cfg *persauth.Config) { cfg.CacheTokens = 1 })
 			paired(b, 16,
-				func(int) { floor(b, signer, tokens[0]) },
-				func(int) {
-					if _, err := v.Verify(b.Context(), tokens[0]); err != nil {
+				func(i int) { floor(b, signer, tokens[i%len(tokens)]) },
+				func(i int) {
+					if _, err := v.Verify(b.Context(), tokens[i%len(tokens)]); err != nil {
 						b.Fatal(err)
 					}
 				})

@@ -46,6 +46,8 @@ type Claims struct {
 
 // Verification says how a token was verified.
 type Verification struct {
+	// Method says who checked the signature.
+	Method VerificationMethod `json:"method"`
 	// KeyID is the "kid" of the key that verified the token; it is empty for a
 	// key without one.
 	KeyID string `json:"keyId"`
@@ -54,7 +56,24 @@ type Verification struct {
 	// KeysStale is true when the keys were past their soft age: PERS should
 	// have been asked for newer ones and had not answered yet.
 	KeysStale bool `json:"keysStale"`
+	// CheckedAt is when PERS last said that the token is good, or the zero
+	// time: it was not asked.
+	CheckedAt time.Time `json:"checkedAt,omitzero"`
+	// InGrace is true when that is longer ago than it should be, PERS does
+	// not answer, and the token passes by [RevocationPolicy.WithGrace].
+	InGrace bool `json:"inGrace,omitzero"`
 }
+
+// VerificationMethod says who checked a signature.
+type VerificationMethod string
+
+// The methods of verification.
+const (
+	// VerifiedLocally: this process did, with a key of the key set.
+	VerifiedLocally VerificationMethod = "local"
+	// VerifiedRemotely: PERS did, because the key is not at hand.
+	VerifiedRemotely VerificationMethod = "remote"
+)
 
 // Subject returns "sub" (RFC 7519 §4.1.2): the caller's id. It may be empty.
 func (c *Claims) Subject() string { return c.subject }

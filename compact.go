@@ -137,7 +137,9 @@ func decodeHeader(segment string) (*header, error) {
 var headerRules = []rule[header]{
 	{
 		name: "alg", err: ErrAlgorithm,
-		ok:   func(h *header, e *expectation) bool { return h.algorithm != nil && e.algorithms[h.alg] },
+		ok: func(h *header, e *expectation) bool {
+			return h.algorithm != nil && e.algorithms[h.alg] || e.remote[h.alg]
+		},
 		want: func(_ *header, e *expectation) string { return "one of " + strings.Join(e.algorithmNames, ", ") },
 		got: func(h *header, _ *expectation) string {
 			switch {

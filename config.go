@@ -13,9 +13,6 @@ import (
 // NoLeeway, as [Config.Leeway], allows no difference between clocks at all.
 const NoLeeway time.Duration = -1
 
-// NoMemory, as [Config.CacheTokens], makes every token be verified anew.
-const NoMemory = -1
-
 const (
 	defaultLeeway          = 30 * time.Second
 	maxLeeway              = 10 * time.Minute
@@ -25,6 +22,10 @@ const (
 	defaultTimeout         = 5 * time.Second
 	defaultCacheTokens     = 10_000
 	longestBackoff         = 30 * time.Second
+	// Together with the refreshes of keys these stay under the 10,000 calls an
+	// hour that PERS allows to a project key.
+	defaultUnknownKeyCalls = 1800
+	defaultRevocationCalls = 7200
 )
 
 // Config says what a [Verifier] expects of tokens, and where keys come from.
@@ -81,9 +82,23 @@ type Config struct {
 	// Timeout bounds one request to PERS. Default 5 s.
 	Timeout time.Duration
 
+	// Revocation says when PERS is asked whether a token was revoked. The zero
+	// value is [RevocationAuto].
+	Revocation RevocationPolicy
+	// RemoteAlgorithms are symmetric algorithms, of HS256, HS384 and HS512,
+	// whose tokens are sent to PERS to be checked. No public key can check
+	// them. Empty: such tokens are refused.
+	RemoteAlgorithms []string
+	// UnknownKeyCalls and RevocationCalls are how many calls of /auth/verify
+	// are made in an hour at most: about tokens whose key is not at hand, and
+	// about whether tokens were revoked. A minute's worth may come at once.
+	// Default 1,800 and 7,200. PERS allows 10,000 calls of any kind to all
+	// that use one project key: divide by the number of instances.
+	UnknownKeyCalls, RevocationCalls int
+
 	// CacheTokens is how many verified tokens are remembered at least; at most
-	// about two and a half times as many are. Default 10,000; [NoMemory] for
-	// none. A remembered token takes about 2 KiB.
+	// about two and a half times as many are. Default 10,000. A remembered
+	// token takes about 2 KiB.
 	CacheTokens int
 
 	// HTTPClient is used for requests to PERS. nil: a client with the default
@@ -120,8 +135,17 @@ func (c Config) defaults() Config {
 	if len(c.TokenTypes) == 0 {
 		c.TokenTypes = []string{"JWT", "at+jwt"}
 	}
-	if c.CacheTokens == 0 {
-		c.CacheTokens = defaultCacheTokens
+	for _, n := range []struct {
+		value *int
+		usual int
+	}{
+		{&c.CacheTokens, defaultCacheTokens},
+		{&c.UnknownKeyCalls, defaultUnknownKeyCalls},
+		{&c.RevocationCalls, defaultRevocationCalls},
+	} {
+		if *n.value == 0 {
+			*n.value = n.usual
+		}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -148,8 +172,23 @@ func (c *Config) check() error {
 	if c.Timeout < 0 {
 		fail("Timeout is %v, which is negative", c.Timeout)
 	}
-	if c.CacheTokens < NoMemory {
-		fail("CacheTokens is %d, which is negative", c.CacheTokens)
+	if c.CacheTokens < 0 || c.UnknownKeyCalls < 0 || c.RevocationCalls < 0 {
+		fail("CacheTokens, UnknownKeyCalls and RevocationCalls must not be negative")
+	}
+	if c.Revocation.maxAge < 0 || c.Revocation.grace < 0 {
+		fail("Revocation has a negative time")
+	}
+	remote := c.ProjectKey != "" && !c.Offline
+	if c.Revocation.mode == revocationEvery && !remote {
+		fail("Revocation asks PERS about tokens: that needs ProjectKey, and not Offline")
+	}
+	if len(c.RemoteAlgorithms) > 0 && !remote {
+		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, and not Offline")
+	}
+	for _, alg := range c.RemoteAlgorithms {
+		if !symmetric(alg) {
+			fail("RemoteAlgorithms has %s, which is not one of HS256, HS384 and HS512", quoted(alg))
+		}
 	}
 	for _, alg := range c.Algorithms {
 		if algorithms[alg] == nil {
@@ -187,6 +226,7 @@ func (c *Config) expectation() *expectation {
 		issuer:         c.Issuer,
 		audience:       c.Audience,
 		leeway:         c.Leeway,
+		remote:         setOf(c.RemoteAlgorithms),
 	}
 	for _, typ := range c.TokenTypes {
 		e.types[mediaType(typ)] = true
@@ -206,19 +246,27 @@ func setOf(values []string) map[string]bool {
 	return set
 }
 
-// keyring opens the sources of keys and reads those that need no network.
-func (c *Config) keyring() (*keyring, error) {
+// api returns the PERS API, or nil where nothing is to do with it.
+func (c *Config) api() (*api, error) {
+	if c.ProjectKey == "" || c.Offline && c.Snapshot == "" {
+		return nil, nil
+	}
+	return newAPI(c)
+}
+
+// keyring opens the sources of keys and reads those that need no network. pers
+// may be nil.
+func (c *Config) keyring(pers *api) (*keyring, error) {
 	var seed *keyIndex
 	var origin keyOrigin
 	source := "static"
-	var wrong []error
 	if c.Keys != nil {
 		body, from, err := c.Keys.open()
 		if err == nil {
 			seed, err = parseKeys(body)
 		}
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("Keys: %w", err))
+			return nil, fmt.Errorf("Keys: %w", err)
 		}
 		origin = from
 	}
@@ -227,11 +275,7 @@ func (c *Config) keyring() (*keyring, error) {
 		source = origin.name()
 	}
 	var kept *snapshot
-	if c.ProjectKey != "" && (!c.Offline || c.Snapshot != "") {
-		pers, err := newAPI(c)
-		if err != nil {
-			return nil, errors.Join(append(wrong, err)...)
-		}
+	if pers != nil {
 		if c.Snapshot != "" {
 			kept = newSnapshot(c.Snapshot, pers)
 		}
@@ -240,9 +284,6 @@ func (c *Config) keyring() (*keyring, error) {
 			times = keyTimes{soft: c.KeySoftAge, hard: c.KeyHardAge, unknown: c.UnknownKeyInterval,
 				timeout: c.Timeout, maxBackoff: longestBackoff}
 		}
-	}
-	if len(wrong) > 0 {
-		return nil, errors.Join(wrong...)
 	}
 	k := newKeyring(origin, times, c.Now, c.Logger)
 	k.snapshot = kept

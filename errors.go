@@ -35,6 +35,13 @@ var (
 	ErrTenant = errors.New("tenant is not an expected one")
 	// ErrClaims: a required claim is missing, or a claim has the wrong form.
 	ErrClaims = errors.New("claims are invalid")
+	// ErrRevoked: the token was good, and has been revoked.
+	ErrRevoked = errors.New("token is revoked")
+	// ErrRejected: PERS does not accept a token whose key is not at hand.
+	ErrRejected = errors.New("token is rejected by PERS")
+	// ErrRemoteMismatch: PERS' answer contradicts itself or the token. Such an
+	// error is also ErrUnavailable: the token may be good or bad.
+	ErrRemoteMismatch = errors.New("answer of PERS cannot be believed")
 	// ErrForbidden: the caller is known, and not allowed to do this.
 	ErrForbidden = errors.New("not allowed")
 	// ErrUnavailable: whether the token is good cannot be told at the moment.
@@ -51,12 +58,15 @@ var codes = [...]struct {
 	{ErrMalformed, "malformed"},
 	{ErrAlgorithm, "algorithm"},
 	{ErrSignature, "signature"},
+	{ErrRevoked, "revoked"},
+	{ErrRejected, "rejected"},
 	{ErrClaims, "claims"},
 	{ErrExpired, "expired"},
 	{ErrNotYetValid, "not_yet_valid"},
 	{ErrIssuer, "issuer"},
 	{ErrAudience, "audience"},
 	{ErrTenant, "tenant"},
+	{ErrRemoteMismatch, "remote_mismatch"},
 	{ErrUnavailable, "unavailable"},
 	{ErrUnknownKey, "unknown_key"},
 }

@@ -51,6 +51,9 @@ func (v *Verifier) Explain(ctx context.Context, token string) Report {
 	claims, err := v.verify(ctx, token, keys, v.clock())
 	r := Report{Valid: err == nil, Err: err, Claims: claims}
 	r.describe(v, token)
+	if claims != nil && !claims.verification.CheckedAt.IsZero() {
+		r.Checks = append(r.Checks, Check{"remote", Passed, "a token that PERS accepts", "one that it does"})
+	}
 	// What depends on others, and on the moment, is in the error alone.
 	var e *Error
 	if errors.As(err, &e) && !r.has(e.Check, Failed) {
@@ -104,6 +107,8 @@ func (r *Report) describeKey(v *Verifier, t *parsed) {
 	}
 	key, err := keys.verify(t)
 	switch {
+	case errors.Is(err, ErrUnknownKey) && r.Valid:
+		r.skip("key", "signature") // PERS looked at them
 	case errors.Is(err, ErrUnknownKey):
 		r.note(err, "key", "", "")
 		r.skip("signature")

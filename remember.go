@@ -14,8 +14,13 @@ const rememberedHeaders = 256
 type remembered struct {
 	claims     Claims
 	token      string
-	key        *publicKey
-	start, end instant // the token is in time from start until before end
+	key        *publicKey // nil: PERS vouched for it
+	start, end instant    // the token is in time from start until before end
+
+	checked instant // when PERS vouched for it; noInstant: it was not asked
+	renew   instant // from here on a new verdict should be asked for
+	due     instant // from here on the verdict is too old
+	denied  uint64  // the version of the deny list that it was held against
 }
 
 // knownHeader is a header that passed its rules, of a token whose signature held.
@@ -24,10 +29,11 @@ type knownHeader struct {
 	header  *header
 }
 
-// recall returns the claims of a token that was verified before, if it still
-// would be: it is in time, and its key is still in the set and not too old.
-func (v *Verifier) recall(token string, keys *keySet, now instant) *Claims {
-	if v.seen == nil || keys == nil || len(token) > maxTokenSize {
+// recall returns a token that was verified before, if it still would be: it is
+// in time, its key is still in the set and not too old, and nobody revoked it.
+// Whether PERS must be asked about it again is for the caller to see.
+func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
+	if len(token) > maxTokenSize {
 		return nil
 	}
 	hash := v.seen.hash(token)
@@ -36,37 +42,43 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *Claims {
 	if !ok || r.token != token {
 		return nil
 	}
-	if r.key.gone.Load() || now >= r.end {
+	if r.key != nil && (keys == nil || r.key.gone.Load()) || now < r.start {
+		return nil
+	}
+	version := v.denied.version.Load()
+	if now >= r.end || version != r.denied && v.denied.has(token, r.claims.id, now) {
 		v.seen.remove(hash)
 		return nil
 	}
-	if now < r.start {
-		return nil
-	}
-	if stale := keys.stale(now); stale != r.claims.verification.KeysStale {
+	if stale := keys != nil && keys.stale(now); stale != r.claims.verification.KeysStale || version != r.denied {
 		renewed := *r
 		renewed.claims.verification.KeysStale = stale
+		renewed.denied = version
 		r = &renewed
 		v.seen.put(hash, r)
 	}
-	return &r.claims
+	return r
 }
 
 // remember keeps a verified token and its header, and returns its claims in a
-// form that outlives t.
-func (v *Verifier) remember(t *parsed, key *publicKey) *Claims {
-	if !t.known {
+// form that outlives t. checked is when PERS vouched for it, if it did.
+func (v *Verifier) remember(t *parsed, f finding, checked instant) *Claims {
+	// The copy makes sure that nobody changes the text later, as callers with a
+	// recycled buffer do, and that no larger text is kept alive.
+	r := &remembered{claims: t.claims.Claims, token: strings.Clone(t.token), key: f.key, denied: f.denied}
+	r.claims.verification = Verification{Method: VerifiedLocally, Algorithm: t.header.alg, KeyID: t.header.kid}
+	if f.keys != nil {
+		r.claims.verification.KeysStale = f.keys.stale(t.claims.now)
+	}
+	if f.key == nil {
+		r.claims.verification.Method = VerifiedRemotely
+	} else if !t.known {
 		segment := strings.Clone(t.segments.header)
 		v.headers.put(v.headers.hash(segment), &knownHeader{segment, t.header})
 	}
-	r := &remembered{claims: t.claims.Claims, key: key}
-	if v.seen != nil {
-		// The copy makes sure that nobody changes the text later, as callers
-		// with a recycled buffer do, and that no larger text is kept alive.
-		r.token = strings.Clone(t.token)
-		r.start, r.end = r.claims.window(v.expect)
-		v.seen.put(v.seen.hash(r.token), r)
-	}
+	r.start, r.end = r.claims.window(v.expect)
+	v.schedule(r, checked)
+	v.seen.put(v.seen.hash(r.token), r)
 	return &r.claims
 }
 

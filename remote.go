@@ -54,7 +54,7 @@ func (a *api) call(ctx context.Context, method, path string, body io.Reader, set
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return answer{}, a.failed(method, path, withoutURL(err))
+		return answer{}, a.failed(method, path, &connectionError{withoutURL(err)})
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -72,6 +72,12 @@ func (a *api) call(ctx context.Context, method, path string, body io.Reader, set
 func (a *api) failed(method, path string, cause error) *Error {
 	return &Error{Check: method + " " + a.base + path, Want: "an answer with a 2xx status", Err: ErrUnavailable, Cause: cause}
 }
+
+// connectionError says that no answer came at all.
+type connectionError struct{ cause error }
+
+func (e *connectionError) Error() string { return e.cause.Error() }
+func (e *connectionError) Unwrap() error { return e.cause }
 
 // statusError is a status other than 2xx.
 type statusError int

@@ -42,6 +42,7 @@ func (i instant) String() string {
 type expectation struct {
 	algorithms     map[string]bool
 	algorithmNames []string
+	remote         map[string]bool // algorithms that only PERS can check
 	types          map[string]bool // in the form of mediaType
 	typeNames      []string
 	issuer         string

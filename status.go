@@ -12,6 +12,11 @@ type Status struct {
 	Ready bool `json:"ready"`
 	// Keys tells about the keys at hand.
 	Keys KeyStatus `json:"keys"`
+	// Remote tells about the questions to PERS about tokens, by purpose:
+	// "unknown key" and "revocation". It is empty where PERS is not asked.
+	Remote map[string]RemoteStatus `json:"remote,omitempty"`
+	// Revoked is how many tokens and ids are known to be revoked.
+	Revoked int `json:"revoked"`
 	// Remembered is how many verified tokens are remembered.
 	Remembered int `json:"remembered"`
 	// Counters count since New.
@@ -46,6 +51,28 @@ type KeyStatus struct {
 	SnapshotError string `json:"snapshotError,omitempty"`
 }
 
+// RemoteStatus tells about the questions to PERS for one purpose.
+type RemoteStatus struct {
+	// Answering is false after a question that could not be put, or found no
+	// answer, until one does.
+	Answering bool `json:"answering"`
+	// Breaker is "closed" while questions are put, "open" when none are
+	// because PERS did not answer, and "half-open" while one tries.
+	Breaker string `json:"breaker"`
+	// LastError says why the last question found no answer.
+	LastError string `json:"lastError,omitempty"`
+	// Calls counts questions since New.
+	Calls CallCounters `json:"calls"`
+}
+
+// CallCounters count questions to PERS about tokens.
+type CallCounters struct {
+	Asked      uint64 `json:"asked"`      // put to PERS
+	Withheld   uint64 `json:"withheld"`   // not put: budget, breaker, or a pause
+	Failures   uint64 `json:"failures"`   // without an answer
+	Mismatches uint64 `json:"mismatches"` // with one that could not be believed
+}
+
 // Counters count what a Verifier did since New.
 type Counters struct {
 	// Recalled is how many tokens were found remembered.
@@ -70,9 +97,11 @@ func (v *Verifier) Status() Status {
 	now := v.clock()
 	s := Status{Keys: v.keys.status(now)}
 	s.Ready = v.keys.current.Load().usable(now)
-	if v.seen != nil {
-		s.Remembered = v.seen.len()
-		s.Counters.Recalled = v.seen.hits()
+	s.Remembered = v.seen.len()
+	s.Counters.Recalled = v.seen.hits()
+	s.Revoked = v.denied.len()
+	if v.oracle != nil {
+		s.Remote = v.oracle.status()
 	}
 	s.Counters.Verified = v.verified.Load()
 	s.Counters.Refused = make(map[string]uint64)
@@ -100,6 +129,20 @@ func (v *Verifier) countRefused(err error) {
 		}
 	}
 	v.refused[len(codes)].Add(1)
+}
+
+func (o *oracle) status() map[string]RemoteStatus {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := make(map[string]RemoteStatus, len(o.lanes))
+	for p, l := range o.lanes {
+		s := RemoteStatus{Answering: !l.failing, Breaker: l.breaker.State().String(), Calls: l.counts}
+		if l.err != nil {
+			s.LastError = l.err.Error()
+		}
+		all[purpose(p).String()] = s
+	}
+	return all
 }
 
 func (k *keyring) status(now instant) KeyStatus {

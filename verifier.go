@@ -19,8 +19,12 @@ type Verifier struct {
 	tree    []claimMember
 	keys    *keyring
 	now     func() time.Time
-	seen    *bounded[*remembered]  // nil: tokens are not remembered
+	seen    *bounded[*remembered]
 	headers *bounded[*knownHeader] // headers of tokens whose signature held
+
+	oracle     *oracle // nil: PERS is not asked about tokens
+	revocation RevocationPolicy
+	denied     *denyList
 
 	verified atomic.Uint64
 	refused  [1 + len(codes)]atomic.Uint64 // by place in codes; the last: others
@@ -35,23 +39,28 @@ func New(cfg Config) (*Verifier, error) {
 	wrong := []error{cfg.check()}
 	tree, err := claimTree(cfg.ClaimNames)
 	wrong = append(wrong, err)
+	pers, err := cfg.api()
+	wrong = append(wrong, err)
 	var keys *keyring
-	if wrong[0] == nil {
-		keys, err = cfg.keyring()
+	if errors.Join(wrong...) == nil {
+		keys, err = cfg.keyring(pers)
 		wrong = append(wrong, err)
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
-		expect:  cfg.expectation(),
-		tree:    tree,
-		keys:    keys,
-		now:     cfg.Now,
-		headers: newBounded[*knownHeader](rememberedHeaders),
+		expect:     cfg.expectation(),
+		tree:       tree,
+		keys:       keys,
+		now:        cfg.Now,
+		seen:       newBounded[*remembered](cfg.CacheTokens),
+		headers:    newBounded[*knownHeader](rememberedHeaders),
+		revocation: cfg.Revocation,
+		denied:     newDenyList(),
 	}
-	if cfg.CacheTokens > 0 {
-		v.seen = newBounded[*remembered](cfg.CacheTokens)
+	if pers != nil && !cfg.Offline {
+		v.oracle = newOracle(pers, tree, &cfg)
 	}
 	return v, nil
 }
@@ -65,43 +74,85 @@ func New(cfg Config) (*Verifier, error) {
 func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	now := v.clock()
 	keys := v.keys.held(now)
-	if claims := v.recall(token, keys, now); claims != nil {
-		return claims, nil
+	r := v.recall(token, keys, now)
+	switch {
+	case r == nil:
+		return v.counted(v.verify(ctx, token, keys, now))
+	case now < r.renew:
+		return &r.claims, nil
 	}
-	claims, err := v.verify(ctx, token, keys, now)
-	if err != nil {
-		v.countRefused(err)
-		return nil, err
-	}
-	v.verified.Add(1)
-	return claims, nil
+	return v.counted(v.recheck(ctx, r, now))
 }
 
 // verify takes a token that is not remembered all the way. keys may be nil.
 func (v *Verifier) verify(ctx context.Context, token string, keys *keySet, now instant) (*Claims, error) {
 	t := v.take(token)
 	defer t.release()
-	if err := v.read(t); err != nil {
+	return v.anew(ctx, t, keys, now, false)
+}
+
+// anew decides on a token: by the keys where that is possible, and by the word
+// of PERS where it is needed. vouched says that PERS accepted the token before.
+func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, vouched bool) (*Claims, error) {
+	f, err := v.local(ctx, t, keys, now)
+	f.vouched = vouched
+	if err != nil && !f.stranger {
 		return nil, err
+	}
+	checked := noInstant
+	if _, ages := v.revocation.applies(&t.claims.Claims); v.oracle != nil && (ages || f.stranger) {
+		err = v.ask(ctx, t, f, false)
+		checked = v.clock()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.remember(t, f, checked), nil
+}
+
+// finding is what the keys at hand say of a token.
+type finding struct {
+	keys *keySet
+	key  *publicKey // the one that signed it
+	// stranger: no key at hand can say, and nothing else speaks against the
+	// token. Then PERS may be asked.
+	stranger bool
+	vouched  bool   // PERS accepted it before
+	denied   uint64 // the version of the deny list that it was held against
+}
+
+// local applies all checks that need no word of PERS on the token.
+func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now instant) (finding, error) {
+	f := finding{keys: keys, denied: v.denied.version.Load()}
+	if err := v.read(t); err != nil {
+		return f, err
 	}
 	key, err := keys.verify(t)
 	if errors.Is(err, ErrUnknownKey) {
 		// What follows costs a request to PERS, so what can be refused for
 		// free is refused first, on the word of claims that nobody vouches for.
 		if err := v.check(t, now); err != nil {
-			return nil, err
+			return f, err
 		}
-		key, keys, err = v.findKey(ctx, t, keys, err)
+		key, f.keys, err = v.findKey(ctx, t, keys, err)
 		now = v.clock()
+		f.stranger = (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
 	}
+	f.key = key
 	if err != nil {
+		return f, err
+	}
+	return f, v.check(t, now)
+}
+
+// counted counts an answer.
+func (v *Verifier) counted(claims *Claims, err error) (*Claims, error) {
+	if err != nil {
+		v.countRefused(err)
 		return nil, err
 	}
-	if err := v.check(t, now); err != nil {
-		return nil, err
-	}
-	t.claims.verification = Verification{KeyID: key.KeyID, Algorithm: t.header.alg, KeysStale: keys.stale(now)}
-	return v.remember(t, key), nil
+	v.verified.Add(1)
+	return claims, nil
 }
 
 // VerifySignatureOnly checks the signature of a compact JWS and the rules of its
@@ -135,7 +186,12 @@ func (v *Verifier) Warm(ctx context.Context) error { return v.keys.warm(ctx) }
 // Close ends what goes on in the background and waits for it. Afterwards the
 // Verifier opens no connection, and answers from what it holds for as long as
 // that is good.
-func (v *Verifier) Close() { v.keys.close() }
+func (v *Verifier) Close() {
+	v.keys.close()
+	if v.oracle != nil {
+		v.oracle.close()
+	}
+}
 
 func (v *Verifier) clock() instant { return instantOf(v.now()) }
 
@@ -182,10 +238,10 @@ func (v *Verifier) read(t *parsed) (err error) {
 			return err
 		}
 		if err := firstFailure(headerRules, t.header, v.expect); err != nil {
-			return withKeyID(err, t.header)
+			return withKeyID(err, t.header.kid)
 		}
 	}
-	return withKeyID(t.decode(), t.header)
+	return withKeyID(t.decode(), t.header.kid)
 }
 
 // decode undoes the base64url of the signature and of the payload.
@@ -206,7 +262,10 @@ func (t *parsed) input() []byte {
 // which may be nil, has no key that the token can mean.
 func (s *keySet) verify(t *parsed) (*publicKey, error) {
 	if s == nil {
-		return nil, withKeyID(&Error{Check: "key", Want: "a key set", Got: "none yet", Err: ErrUnknownKey}, t.header)
+		return nil, withKeyID(&Error{Check: "key", Want: "a key set", Got: "none yet", Err: ErrUnknownKey}, t.header.kid)
+	}
+	if t.header.algorithm == nil {
+		return nil, withKeyID(&Error{Check: "key", Want: "a key at hand", Got: "a symmetric algorithm, which only PERS can check", Err: ErrUnknownKey}, t.header.kid)
 	}
 	keys, known := s.candidates(t.header)
 	if !known {
@@ -214,7 +273,7 @@ func (s *keySet) verify(t *parsed) (*publicKey, error) {
 	}
 	if len(keys) == 0 {
 		return nil, withKeyID(&Error{Check: "alg", Want: "one of " + strings.Join(s.byID[t.header.kid][0].Algorithms, ", ") +
-			", which the key is for", Got: quoted(t.header.alg), Err: ErrAlgorithm}, t.header)
+			", which the key is for", Got: quoted(t.header.alg), Err: ErrAlgorithm}, t.header.kid)
 	}
 	input := t.input()
 	for _, key := range keys {
@@ -227,7 +286,7 @@ func (s *keySet) verify(t *parsed) (*publicKey, error) {
 		}
 		return key, nil
 	}
-	return nil, withKeyID(&Error{Check: "signature", Want: "one by the key that the token names", Got: "another", Err: ErrSignature}, t.header)
+	return nil, withKeyID(&Error{Check: "signature", Want: "one by the key that the token names", Got: "another", Err: ErrSignature}, t.header.kid)
 }
 
 func (s *keySet) unknownKey(h *header) error {
@@ -235,12 +294,15 @@ func (s *keySet) unknownKey(h *header) error {
 	if !h.hasKid {
 		e.Want, e.Got = "a kid, or exactly one key for "+h.alg, fmt.Sprintf("no kid, and %d keys for it", len(s.byAlg[h.alg]))
 	}
-	return withKeyID(e, h)
+	return withKeyID(e, h.kid)
 }
 
 // findKey looks for a key that is not at hand: in the key set of PERS as it is
 // now. unknown is returned where it is not there either.
 func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown error) (*publicKey, *keySet, error) {
+	if t.header.algorithm == nil {
+		return nil, keys, unknown // no key set will ever have it
+	}
 	// Twice, because a refresh that was under way already may have been
 	// answered before the key came.
 	for range 2 {
@@ -254,7 +316,7 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown
 			unknown = err
 		}
 		if unavailable != nil {
-			return nil, keys, withKeyID(unavailable, t.header)
+			return nil, keys, withKeyID(unavailable, t.header.kid)
 		}
 	}
 	return nil, keys, unknown
@@ -266,17 +328,20 @@ func (v *Verifier) check(t *parsed, now instant) error {
 	if err == nil {
 		err = allFailures(claimRules, &t.claims, v.expect)
 	}
-	return withKeyID(err, t.header)
+	if err == nil && v.denied.has(t.token, t.claims.id, now) {
+		err = errRevoked("this service")
+	}
+	return withKeyID(err, t.header.kid)
 }
 
 // withKeyID adds the kid to an error, and to each of several that are joined.
-func withKeyID(err error, h *header) error {
+func withKeyID(err error, kid string) error {
 	switch err := err.(type) {
 	case *Error:
-		err.KeyID = h.kid
+		err.KeyID = kid
 	case failures:
 		for _, one := range err {
-			_ = withKeyID(one, h)
+			_ = withKeyID(one, kid)
 		}
 	}
 	return err
