@@ -40,7 +40,8 @@ Exit status:
   1  some token is invalid
   2  wrong usage or configuration: an unknown flag, a file that cannot be read,
      a key set that cannot be used, output that cannot be written
-  3  whether a token is good could not be told: PERS could not be reached`
+  3  whether a token is good could not be told: PERS could not be reached
+  130  interrupted`
 
 func main() {
 	// SIGPIPE keeps its default: when nobody reads on, the process just ends.
