@@ -32,6 +32,9 @@ the file are used until PERS has answered; so with --jwks alone, PERS is still
 asked where PERS_PROJECT_KEY is set. With --offline no connection is opened,
 whatever is set.
 
+A token whose key PERS does not publish is sent to PERS, which decides. Whether
+tokens were revoked is only asked with --live.
+
 The better place for a token is standard input, and for the project key the
 variable PERS_PROJECT_KEY: other users of the machine can see arguments.`
 
@@ -42,7 +45,7 @@ type options struct {
 	tenants                   texts
 	now                       clock
 	leeway                    time.Duration
-	offline                   bool
+	offline, live             bool
 }
 
 func (o *options) register(flags *pflag.FlagSet) {
@@ -55,6 +58,7 @@ func (o *options) register(flags *pflag.FlagSet) {
 	flags.Var(&o.tenants, "tenant", "accept only tokens of tenant `T`; may be given several times")
 	flags.Var(&o.now, "now", "verify as if it were `TIME`: RFC 3339, or Unix seconds")
 	flags.DurationVar(&o.leeway, "leeway", 30*time.Second, "allow clocks to differ by `D`, for example 1m; 0 for not at all")
+	flags.BoolVar(&o.live, "live", false, "ask PERS about each token whether it was revoked; needs a project key")
 	flags.BoolVar(&o.offline, "offline", false, "never open a connection; needs --jwks")
 }
 
@@ -68,6 +72,12 @@ func (o *options) verifier(sh *shell, flags *pflag.FlagSet) (*persauth.Verifier,
 		Offline:     o.offline,
 		Now:         o.now.now,
 		CacheTokens: recentTokens,
+		// A log of tokens must not use up the calls that a tenant's services
+		// need.
+		Revocation: persauth.RevocationOff,
+	}
+	if o.live {
+		cfg.Revocation = persauth.RevocationAlways
 	}
 	if flags.Changed("leeway") {
 		switch {
@@ -96,6 +106,9 @@ func (o *options) verifier(sh *shell, flags *pflag.FlagSet) (*persauth.Verifier,
 		return nil, errors.New("--offline needs --jwks: there are no keys otherwise")
 	case cfg.ProjectKey == "":
 		return nil, errors.New("there are no keys: give --jwks, or a project key in " + envProjectKey)
+	}
+	if o.live && (o.offline || cfg.ProjectKey == "") {
+		return nil, errors.New("--live needs a project key, in " + envProjectKey + ", and not --offline")
 	}
 	if o.baseURL != "" && cfg.ProjectKey == "" && !o.offline {
 		return nil, errors.New("--base-url needs a project key, in " + envProjectKey)

@@ -194,7 +194,8 @@ func TestArgumentIsNotTrimmed(t *testing.T) {
 	assert.Equal(t, 0, call(t, token, nil, "verify", "--jwks", fixtureKeys, "-").status)
 }
 
-// persServer is the part of PERS that gives out keys, to one tenant.
+// persServer is the part of PERS that gives out keys, to one tenant, and accepts
+// no token: what it has signed is revoked.
 func persServer(t *testing.T, iss *persauthtest.Issuer) (base string, asked *atomic.Int32) {
 	asked = new(atomic.Int32)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -203,11 +204,14 @@ func persServer(t *testing.T, iss *persauthtest.Issuer) (base string, asked *ato
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		if r.URL.Path != "/v2/.well-known/jwks.json" {
+		switch r.URL.Path {
+		case "/v2/.well-known/jwks.json":
+			_, _ = w.Write(iss.JWKS())
+		case "/v2/auth/verify":
+			_, _ = w.Write([]byte(`{"valid":false,"payload":null,"errorMessage":"Invalid token"}`))
+		default:
 			w.WriteHeader(http.StatusNotFound)
-			return
 		}
-		_, _ = w.Write(iss.JWKS())
 	}))
 	t.Cleanup(server.Close)
 	return server.URL + "/v2", asked
@@ -236,6 +240,11 @@ func TestRemoteKeys(t *testing.T) {
 		"flags":                     {token: token, args: []string{"--project-key", secretKey, "--base-url", base}, want: 0, asks: true},
 		"flags over environment":    {token: token, env: []string{"PERS_PROJECT_KEY", "other", "PERS_BASE_URL", down.URL}, args: []string{"--project-key", secretKey, "--base-url", base}, want: 0, asks: true},
 		"unknown key":               {token: strange, env: env, want: 1, asks: true},
+		"revoked, not asked":        {token: token, env: env, want: 0, asks: true},
+		"revoked":                   {token: token, env: env, args: []string{"--live"}, want: 1, asks: true},
+		"revoked or not, down":      {token: old, env: envDown, args: []string{"--jwks", seed, "--live"}, want: 3},
+		"live, no project key":      {token: old, args: []string{"--jwks", seed, "--live"}, want: 2},
+		"live, offline":             {token: old, env: env, args: []string{"--jwks", seed, "--live", "--offline"}, want: 2},
 		"newer than the seed":       {token: token, env: env, args: []string{"--jwks", seed}, want: 0, asks: true},
 		"newer, offline":            {token: token, env: env, args: []string{"--jwks", seed, "--offline"}, want: 1},
 		"in the seed, offline":      {token: old, env: env, args: []string{"--jwks", seed, "--offline"}, want: 0},
