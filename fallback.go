@@ -242,7 +242,7 @@ func (o *oracle) settle(l *lane, err error, now instant) {
 	}
 	var e *Error
 	if errors.As(err, &e) && e.RetryAfter > 0 {
-		o.quiet = max(o.quiet, now.add(min(e.RetryAfter, maxRetryAfter)))
+		o.quiet = max(o.quiet, now.add(e.RetryAfter))
 	}
 }
 

@@ -91,8 +91,7 @@ const (
 	firstBackoff = 500 * time.Millisecond
 	// emptyBackoff is the longest pause while no keys are held at all: then
 	// every request fails, and recovery must not take long.
-	emptyBackoff  = 5 * time.Second
-	maxRetryAfter = 5 * time.Minute
+	emptyBackoff = 5 * time.Second
 )
 
 func newKeyring(origin keyOrigin, times keyTimes, now func() time.Time, log *slog.Logger) *keyring {
@@ -287,7 +286,7 @@ func (k *keyring) pause(err error, holding bool) time.Duration {
 	pause = pause/2 + rand.N(pause/2+1)
 	var e *Error
 	if errors.As(err, &e) {
-		pause = max(pause, min(e.RetryAfter, maxRetryAfter))
+		pause = max(pause, e.RetryAfter)
 	}
 	return pause
 }

@@ -112,7 +112,7 @@ func (o *fileOrigin) read(context.Context, bool) (reading, error) {
 func readLimited(r io.Reader, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(body)) > limit {
-		err = fmt.Errorf("larger than %d bytes", limit)
+		err = ownError(fmt.Sprintf("larger than %d bytes", limit))
 	}
 	if err != nil {
 		return nil, err

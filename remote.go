@@ -5,9 +5,11 @@ package persauth
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -53,11 +55,14 @@ func (a *api) call(ctx context.Context, method, path string, body io.Reader, set
 		req.Header.Set(name, value)
 	}
 	resp, err := a.client.Do(req)
-	if err != nil && resp == nil {
-		err = &connectionError{withoutURL(err)}
-	}
-	if err != nil { // with a response, it is a redirect that is not followed
-		return answer{}, a.failed(method, path, withoutURL(err))
+	if err != nil {
+		cause := harmless(err)
+		var timeout net.Error
+		// With a response, it is a redirect that is not followed.
+		if resp == nil && !(errors.As(err, &timeout) && timeout.Timeout()) {
+			cause = &connectionError{cause}
+		}
+		return answer{}, a.failed(method, path, cause)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -67,7 +72,7 @@ func (a *api) call(ctx context.Context, method, path string, body io.Reader, set
 	}
 	content, err := readLimited(resp.Body, limit)
 	if err != nil {
-		return answer{}, a.failed(method, path, err)
+		return answer{}, a.failed(method, path, harmless(err))
 	}
 	return answer{content, resp.Header}, nil
 }
@@ -93,14 +98,35 @@ func (s statusError) Error() string {
 	return text
 }
 
-// withoutURL takes the inner error out of a *url.Error, whose text repeats
-// where the request went; after a redirect a stranger may have written that.
-func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
+// ownError is a text that this package wrote itself.
+type ownError string
+
+func (e ownError) Error() string { return string(e) }
+
+// harmless returns of an error of the HTTP client what nobody else has written.
+// Others repeat what was sent or answered: a Location that is no URL, a line that
+// is no header; and whoever answers knows the token and the project key.
+func harmless(err error) error {
+	var own ownError
+	var network *net.OpError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &network):
+		return network
+	case errors.As(err, &certificate):
+		return certificate
 	}
-	return err
+	for _, known := range []error{context.DeadlineExceeded, context.Canceled, io.ErrUnexpectedEOF, io.EOF, http.ErrSchemeMismatch} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return ownError(fmt.Sprintf("the exchange broke off (%T)", err))
 }
 
 // remoteOrigin reads the tenant's key set from PERS.
@@ -137,14 +163,17 @@ func maxAge(h http.Header) time.Duration {
 	return 0
 }
 
+// maxRetryAfter is the longest pause that an answer can ask for.
+const maxRetryAfter = 5 * time.Minute
+
 // retryAfter returns the Retry-After of an answer (RFC 9110 §10.2.3), or 0.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
+		return min(max(at.Sub(now), 0), maxRetryAfter)
 	}
 	return 0
 }
@@ -179,10 +208,10 @@ func newAPI(cfg *Config) (*api, error) {
 func stayOnHost(inner func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
 	return func(req *http.Request, via []*http.Request) error {
 		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
-			return errors.New("redirected to another host, which is not followed")
+			return ownError("redirected to another host, which is not followed")
 		}
 		if len(via) > 3 {
-			return errors.New("redirected more than three times")
+			return ownError("redirected more than three times")
 		}
 		if inner != nil {
 			return inner(req, via)
