@@ -13,8 +13,8 @@ type verdict struct {
 }
 
 // believe decides what an answer says about the token with these claims, which
-// were read from the token itself. An answer that contradicts itself or the
-// token is not believed, whichever way it points: then nobody can tell.
+// were read from the token itself. A refusal is taken as it comes. An acceptance
+// that contradicts itself or the token is not believed: then nobody can tell.
 func (o *oracle) believe(body []byte, own *Claims) error {
 	var v verdict
 	if err := strictObject(body, &v); err != nil {
@@ -23,15 +23,15 @@ func (o *oracle) believe(body []byte, own *Claims) error {
 	if v.Valid == nil {
 		return mismatch(`"valid" to be true or false`, "neither")
 	}
-	complaint := v.ErrorMessage != nil && *v.ErrorMessage != ""
 	if !*v.Valid {
 		return &Error{Check: "remote", Want: "a token that PERS accepts", Got: "one that it does not", Err: ErrRejected}
 	}
-	if complaint {
+	if v.ErrorMessage != nil && *v.ErrorMessage != "" {
 		return mismatch(`"valid" or an error message`, "both")
 	}
 	if v.TenantID != nil && *v.TenantID != "" && *v.TenantID != own.tenantID {
-		return mismatch("tenant "+quoted(own.tenantID), quoted(*v.TenantID))
+		// The answer is not quoted: whoever wrote it knows the project key.
+		return mismatch("the token's own tenant", "another")
 	}
 	if v.Payload == nil || v.Payload.Kind() == 'n' {
 		return nil
@@ -46,17 +46,18 @@ func (c *Claims) samePayload(payload jsontext.Value, tree []claimMember) error {
 		return mismatch("the token's payload", "something else")
 	}
 	for _, claim := range []struct {
-		name string
-		same bool
+		field claimField
+		same  bool
 	}{
-		{"sub", theirs.subject == c.subject},
-		{"tenant", theirs.tenantID == c.tenantID},
-		{"business", theirs.businessID == c.businessID},
-		{"exp", theirs.expiresAt == c.expiresAt},
-		{"jti", theirs.id == c.id},
+		{fieldSubject, theirs.subject == c.subject},
+		{fieldTenant, theirs.tenantID == c.tenantID},
+		{fieldBusiness, theirs.businessID == c.businessID},
+		{fieldExpiresAt, theirs.expiresAt == c.expiresAt},
+		{fieldID, theirs.id == c.id},
 	} {
-		if !claim.same {
-			return mismatch("the token's own "+claim.name, "another")
+		// A claim of the wrong form reads as if it were not there.
+		if _, wrong := theirs.wrong[claim.field]; wrong || !claim.same {
+			return mismatch("the token's own "+claimForms[claim.field].check, "another")
 		}
 	}
 	return nil
