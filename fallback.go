@@ -78,9 +78,10 @@ type lane struct {
 	breaker *gobreaker.CircuitBreaker[answer]
 
 	// Under the oracle's mu:
-	failing bool // the last question found no answer, or could not be put
-	counts  CallCounters
-	err     error // of the last question put; nil if it was answered
+	failing  bool // the last question found no answer, or could not be put
+	counts   CallCounters
+	err      error           // of the last question put; nil if it was answered
+	reported gobreaker.State // what the log was told last
 }
 
 // inquiry is a token to ask about, with the claims that were read from it.
@@ -99,6 +100,7 @@ type question struct {
 // refusal is what is remembered of a token that PERS did not accept.
 type refusal struct {
 	token tokenDigest
+	asked purpose
 	until instant
 	err   *Error
 }
@@ -112,28 +114,25 @@ func newOracle(pers *api, tree []claimMember, cfg *Config) *oracle {
 		o.lanes[p] = &lane{
 			// A minute's worth may come at once.
 			budget:  rate.NewLimiter(rate.Limit(float64(perHour)/3600), max(perHour/60, 1)),
-			breaker: gobreaker.NewCircuitBreaker[answer](breakerSettings(purpose(p), o.log)),
+			breaker: gobreaker.NewCircuitBreaker[answer](breakerSettings),
 		}
 	}
 	return o
 }
 
-func breakerSettings(p purpose, log *slog.Logger) gobreaker.Settings {
-	return gobreaker.Settings{
-		Name:        p.String(),
-		Timeout:     breakerPause,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
-		// An odd token may well be answered with a 4xx. That says nothing about
-		// PERS' health, and must not let a stranger open the breaker.
-		IsExcluded: func(err error) bool {
-			var status statusError
-			return errors.As(err, &status) && status >= 400 && status < 500 &&
-				status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusTooManyRequests
-		},
-		OnStateChange: func(name string, from, to gobreaker.State) {
-			log.Warn("persauth: asking PERS about tokens", "purpose", name, "breaker", to.String(), "before", from.String())
-		},
-	}
+var breakerSettings = gobreaker.Settings{
+	Timeout:     breakerPause,
+	ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
+	IsExcluded:  aboutToken,
+}
+
+// aboutToken reports whether an error is an answer that an odd token may well
+// get: a 4xx that is not about the project key. It says nothing about PERS'
+// health, and must not let a stranger open the breaker or bring about a pause.
+func aboutToken(err error) bool {
+	var status statusError
+	return errors.As(err, &status) && status >= 400 && status < 500 &&
+		status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusTooManyRequests
 }
 
 // ask returns nil when PERS accepts the token. The error is ErrRejected when it
@@ -143,7 +142,7 @@ func breakerSettings(p purpose, log *slog.Logger) gobreaker.Settings {
 //
 // live asks for the answer to a question that was not put before now.
 func (o *oracle) ask(ctx context.Context, i inquiry, p purpose, live bool) error {
-	for {
+	for round := 1; ; round++ {
 		q, mine, err := o.join(i, p, live, nil)
 		if err != nil {
 			return withKeyID(err, i.kid)
@@ -153,10 +152,10 @@ func (o *oracle) ask(ctx context.Context, i inquiry, p purpose, live bool) error
 		case <-ctx.Done():
 			return withKeyID(interrupted(ctx, "remote"), i.kid)
 		}
-		if !live || mine {
+		// The second question was put after we came, whoever put it.
+		if !live || mine || round == 2 {
 			return copyOf(q.err, i.kid)
 		}
-		live = false // whatever is asked next is asked after we came
 	}
 }
 
@@ -177,7 +176,9 @@ func (o *oracle) join(i inquiry, p purpose, live bool, then func(error)) (q *que
 	if q := o.asking[digest]; q != nil {
 		return q, false, nil
 	}
-	if r, ok := o.refused.get(hash); ok && !live && r.token == digest && now < r.until {
+	// What was said while the key was unknown does not count once it is known:
+	// a refusal then is for good.
+	if r, ok := o.refused.get(hash); ok && !live && r.token == digest && r.asked == p && now < r.until {
 		return nil, false, copyOf(r.err, i.kid)
 	}
 	if err := o.permitted(p, now); err != nil {
@@ -192,16 +193,22 @@ func (o *oracle) join(i inquiry, p purpose, live bool, then func(error)) (q *que
 	o.running.Go(func() {
 		err := o.put(token, &own, p)
 		after := instantOf(o.now())
-		o.remember(hash, digest, err, after)
+		o.remember(hash, digest, p, err, after)
 		if then != nil {
 			then(err)
 		}
 		o.mu.Lock()
 		delete(o.asking, digest)
-		o.settle(o.lanes[p], err, after)
+		l := o.lanes[p]
+		o.settle(l, err, after)
+		before, state := l.reported, l.breaker.State()
+		l.reported = state
 		o.mu.Unlock()
 		q.err = err
 		close(q.done)
+		if state != before { // told here, because a log may take its time
+			o.log.Warn("persauth: asking PERS about tokens", "purpose", p.String(), "breaker", state.String(), "before", before.String())
+		}
 	})
 	return q, true, nil
 }
@@ -241,7 +248,7 @@ func (o *oracle) settle(l *lane, err error, now instant) {
 		l.counts.Failures++
 	}
 	var e *Error
-	if errors.As(err, &e) && e.RetryAfter > 0 {
+	if errors.As(err, &e) && e.RetryAfter > 0 && !aboutToken(err) {
 		o.quiet = max(o.quiet, now.add(e.RetryAfter))
 	}
 }
@@ -254,7 +261,7 @@ func (o *oracle) failing(p purpose) bool {
 }
 
 // remember keeps a refusal, so that the same token does not ask again at once.
-func (o *oracle) remember(hash uint64, digest tokenDigest, err error, now instant) {
+func (o *oracle) remember(hash uint64, digest tokenDigest, p purpose, err error, now instant) {
 	var e *Error
 	if !errors.As(err, &e) {
 		o.refused.remove(hash)
@@ -262,9 +269,9 @@ func (o *oracle) remember(hash uint64, digest tokenDigest, err error, now instan
 	}
 	switch e.Err {
 	case ErrRejected:
-		o.refused.put(hash, &refusal{digest, now.add(refusedFor), e})
+		o.refused.put(hash, &refusal{digest, p, now.add(refusedFor), e})
 	case ErrRemoteMismatch:
-		o.refused.put(hash, &refusal{digest, now.add(mismatchFor), e})
+		o.refused.put(hash, &refusal{digest, p, now.add(mismatchFor), e})
 	}
 }
 
@@ -278,12 +285,15 @@ func (o *oracle) put(token string, claims *Claims, p purpose) error {
 	if errors.As(err, &broken) && ctx.Err() == nil && l.budget.AllowN(o.now(), 1) {
 		got, err = o.post(ctx, l, token)
 	}
-	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) { // the breaker's
-			e = &Error{Check: "remote", Want: "an answer of PERS", Err: ErrUnavailable, Cause: err}
-		}
+	var e *Error
+	switch {
+	case err != nil && o.context.Err() != nil:
+		// Not the cause: no caller's context was canceled.
+		return &Error{Check: "remote", Want: "an answer of PERS", Got: "a verifier that is closed", Err: ErrUnavailable}
+	case errors.As(err, &e):
 		return e
+	case err != nil: // the breaker's
+		return &Error{Check: "remote", Want: "an answer of PERS", Err: ErrUnavailable, Cause: err}
 	}
 	return o.believe(got.body, claims)
 }

@@ -1,0 +1,184 @@
+package persauth_test
+
+// How often PERS is asked about tokens: pauses, budgets, and what is remembered.
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthtest"
+	"github.com/stretchr/testify/assert"
+)
+
+// PERS may ask for a pause, in seconds or until a time. It counts for every
+// question, and the callers hear of it.
+func TestRetryAfter(t *testing.T) {
+	for name, c := range map[string]struct {
+		header func(now time.Time) string
+		pause  time.Duration // 0: none
+	}{
+		"seconds":     {func(time.Time) string { return "60" }, time.Minute},
+		"date":        {func(now time.Time) string { return now.Add(time.Minute).Format(http.TimeFormat) }, time.Minute},
+		"for ever":    {func(time.Time) string { return "2147483647" }, 5 * time.Minute},
+		"a far date":  {func(time.Time) string { return "Fri, 31 Dec 9999 23:59:59 GMT" }, 5 * time.Minute},
+		"a past date": {func(time.Time) string { return "Fri, 31 Dec 1999 23:59:59 GMT" }, 0},
+		"zero":        {func(time.Time) string { return "0" }, 0},
+		"negative":    {func(time.Time) string { return "-5" }, 0},
+		"too large":   {func(time.Time) string { return "99999999999999999999" }, 0},
+		"words":       {func(time.Time) string { return "a while" }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, pers fakePERS) {
+				asked := 0
+				v := pers.warm(verifyBy(pers.Server, func(r *http.Request) (*http.Response, error) {
+					if asked++; asked == 1 {
+						return responding(503, http.Header{"Retry-After": {c.header(time.Now().UTC())}}, "")(r)
+					}
+					return pers.Client().Transport.RoundTrip(r)
+				}))
+				assert.Equal(t, c.pause, refuses(t, v, pers.stranger(), persauth.ErrUnavailable).RetryAfter)
+				if c.pause > 0 {
+					time.Sleep(c.pause - time.Second)
+					for _, token := range []string{pers.stranger(), pers.yearly()} {
+						assert.Equal(t, time.Second, refuses(t, v, token, persauth.ErrUnavailable).RetryAfter)
+					}
+					assert.Equal(t, 1, asked)
+					assert.EqualValues(t, 1, v.Status().Remote["revocation"].Calls.Withheld)
+					time.Sleep(time.Second)
+				}
+				accepts(t, v, pers.stranger())
+				accepts(t, v, pers.yearly())
+			})
+		})
+	}
+}
+
+// A minute's worth of questions may come at once, and then as many as the hour
+// allows.
+func TestBudgets(t *testing.T) {
+	for name, c := range map[string]struct {
+		token           func(fakePERS) string
+		perHour         int // 0: the default
+		atOnce, anHour  int
+		unknownKeyCalls bool
+	}{
+		"unknown keys":             {fakePERS.stranger, 0, 30, 1800, true},
+		"revocation":               {fakePERS.yearly, 0, 120, 7200, false},
+		"unknown keys, configured": {fakePERS.stranger, 600, 10, 600, true},
+		"revocation, configured":   {fakePERS.yearly, 600, 10, 600, false},
+		"less than one a minute":   {fakePERS.stranger, 12, 1, 12, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, pers fakePERS) {
+				v := pers.warm(func(cfg *persauth.Config) {
+					if c.unknownKeyCalls {
+						cfg.UnknownKeyCalls = c.perHour
+					} else {
+						cfg.RevocationCalls = c.perHour
+					}
+				})
+				for range c.atOnce {
+					accepts(t, v, c.token(pers))
+				}
+				for range 5 {
+					wait := refuses(t, v, c.token(pers), persauth.ErrUnavailable).RetryAfter
+					assert.Greater(t, wait, time.Hour/time.Duration(c.anHour))
+				}
+				assert.Equal(t, c.atOnce, pers.asked())
+				time.Sleep(time.Minute)
+				refill := c.anHour / 60
+				for range refill + 5 {
+					_, _ = v.Verify(t.Context(), c.token(pers))
+				}
+				assert.Equal(t, c.atOnce+refill, pers.asked())
+				step := time.Hour / time.Duration(c.anHour)
+				for range 10 {
+					time.Sleep(step)
+					accepts(t, v, c.token(pers))
+				}
+			})
+		})
+	}
+}
+
+// A call that is repeated costs twice.
+func TestRetriesComeOutOfTheBudget(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls = 180 })
+		pers.Fault(persauthtest.Verify, persauthtest.Down)
+		for range 4 {
+			refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+		}
+		assert.Equal(t, 3, pers.asked())
+	})
+}
+
+func TestMemoryOfVerdicts(t *testing.T) {
+	t.Run("accepted for 5 minutes", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, pers fakePERS) {
+			v := pers.warm()
+			token := pers.stranger()
+			claims := accepts(t, v, token)
+			assert.Equal(t, persauth.VerifiedRemotely, claims.Verification().Method)
+			assert.Equal(t, time.Now().UTC(), claims.Verification().CheckedAt)
+			time.Sleep(4*time.Minute - time.Second)
+			accepts(t, v, token)
+			assert.Equal(t, 1, pers.asked())
+			pers.Revoke(token)
+			time.Sleep(time.Minute + time.Second)
+			refuses(t, v, token, persauth.ErrRejected)
+			assert.Equal(t, 2, pers.asked())
+		})
+	})
+	t.Run("accepted until it expires", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, pers fakePERS) {
+			v := pers.warm(func(cfg *persauth.Config) { cfg.Leeway = persauth.NoLeeway })
+			token := pers.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(time.Minute).Unix()})
+			accepts(t, v, token)
+			time.Sleep(time.Minute)
+			refuses(t, v, token, persauth.ErrExpired)
+			assert.Equal(t, 1, pers.asked())
+		})
+	})
+	t.Run("rejected for 30 seconds", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, pers fakePERS) {
+			v := pers.warm()
+			token := pers.stranger()
+			pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
+			for range 3 {
+				refuses(t, v, token, persauth.ErrRejected)
+			}
+			time.Sleep(30*time.Second - time.Millisecond)
+			refuses(t, v, token, persauth.ErrRejected)
+			assert.Equal(t, 1, pers.asked())
+			assert.Equal(t, 1, v.Status().Rejected)
+			time.Sleep(time.Millisecond)
+			accepts(t, v, token)
+			assert.Equal(t, 0, v.Status().Rejected)
+		})
+	})
+	t.Run("not believed for 5 seconds", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, pers fakePERS) {
+			v := pers.warm()
+			token := pers.stranger()
+			pers.Fault(persauthtest.Verify, persauthtest.Contradictory.Times(1))
+			for range 3 {
+				refuses(t, v, token, persauth.ErrRemoteMismatch)
+			}
+			assert.Equal(t, 1, pers.asked())
+			time.Sleep(5 * time.Second)
+			accepts(t, v, token)
+		})
+	})
+	t.Run("no answer is not remembered", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, pers fakePERS) {
+			v := pers.warm()
+			token := pers.stranger()
+			pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(1))
+			refuses(t, v, token, persauth.ErrUnavailable)
+			accepts(t, v, token)
+		})
+	})
+}

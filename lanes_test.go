@@ -1,0 +1,222 @@
+package persauth_test
+
+// Who asks PERS about tokens keeps to a lane, and each lane has its breaker.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fakePERS is an issuer, a server without a socket, and what a test often asks.
+type fakePERS struct {
+	*persauthtest.Server
+	t   *testing.T
+	iss *persauthtest.Issuer
+}
+
+func newFakePERS(t *testing.T) fakePERS {
+	iss := persauthtest.NewIssuer(t, persauthtest.WithAlgorithms("EdDSA"))
+	return fakePERS{persauthtest.NewServer(t, iss, persauthtest.InMemory()), t, iss}
+}
+
+// inBubble runs a test in virtual time, with a fake PERS.
+func inBubble(t *testing.T, test func(t *testing.T, pers fakePERS)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newFakePERS(t)) })
+}
+
+// asked counts the questions about tokens so far.
+func (p fakePERS) asked() int { return p.Count(persauthtest.Verify) }
+
+// stranger is a new token under a key that is not published, which PERS takes.
+func (p fakePERS) stranger() string { return p.iss.UnpublishedToken(map[string]any{}) }
+
+// yearly is a new token under a known key, about which PERS is asked every 5 min.
+func (p fakePERS) yearly() string { return p.iss.SystemToken("acme") }
+
+// warm is a verifier that holds the published keys.
+func (p fakePERS) warm(changes ...func(*persauth.Config)) *persauth.Verifier {
+	v := p.Verifier(changes...)
+	require.NoError(p.t, v.Warm(p.t.Context()))
+	return v
+}
+
+// accepts and refuses verify a token.
+func accepts(t *testing.T, v *persauth.Verifier, token string) *persauth.Claims {
+	t.Helper()
+	claims, err := v.Verify(t.Context(), token)
+	require.NoError(t, err)
+	return claims
+}
+
+func refuses(t *testing.T, v *persauth.Verifier, token string, want error) *persauth.Error {
+	t.Helper()
+	claims, err := v.Verify(t.Context(), token)
+	require.ErrorIs(t, err, want)
+	require.Nil(t, claims)
+	var detail *persauth.Error
+	require.True(t, errors.As(err, &detail))
+	return detail
+}
+
+// responding answers every request in the same way.
+func responding(status int, header http.Header, body string) transportFunc {
+	return func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	}
+}
+
+func TestBreakerOpensAndRecovers(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		v := pers.warm()
+		breaker := func() string { return v.Status().Remote["unknown key"].Breaker }
+		pers.Fault(persauthtest.Verify, persauthtest.Status(503))
+		for i := range 8 {
+			refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+			assert.Equal(t, min(i+1, 5), pers.asked())
+		}
+		assert.Equal(t, "open", breaker())
+		assert.NotZero(t, refuses(t, v, pers.stranger(), persauth.ErrUnavailable).RetryAfter)
+
+		// One question tries again, and finds PERS still down.
+		time.Sleep(10*time.Second + time.Millisecond)
+		assert.Equal(t, "half-open", breaker())
+		for range 3 {
+			refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+			assert.Equal(t, 6, pers.asked())
+		}
+		assert.Equal(t, "open", breaker())
+		assert.False(t, v.Status().Remote["unknown key"].Answering)
+
+		pers.Heal()
+		time.Sleep(10*time.Second + time.Millisecond)
+		for range 3 {
+			accepts(t, v, pers.stranger())
+		}
+		assert.Equal(t, 9, pers.asked())
+		assert.Equal(t, "closed", breaker())
+		status := v.Status().Remote["unknown key"]
+		assert.True(t, status.Answering)
+		assert.Empty(t, status.LastError)
+		assert.Equal(t, uint64(6), status.Calls.Failures)
+	})
+}
+
+// What strangers bring about on their lane leaves known callers alone, and the
+// other way round.
+func TestLanesAreApart(t *testing.T) {
+	for name, c := range map[string]struct{ ruins, other func(fakePERS) string }{
+		"unknown keys ruin theirs": {fakePERS.stranger, fakePERS.yearly},
+		"revocation ruins its own": {fakePERS.yearly, fakePERS.stranger},
+	} {
+		t.Run(name+": breaker", func(t *testing.T) {
+			inBubble(t, func(t *testing.T, pers fakePERS) {
+				v := pers.warm()
+				pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(5))
+				for range 6 {
+					refuses(t, v, c.ruins(pers), persauth.ErrUnavailable)
+				}
+				require.Equal(t, 5, pers.asked())
+				accepts(t, v, c.other(pers))
+			})
+		})
+		t.Run(name+": budget", func(t *testing.T) {
+			inBubble(t, func(t *testing.T, pers fakePERS) {
+				v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls, cfg.RevocationCalls = 180, 180 })
+				for range 3 {
+					accepts(t, v, c.ruins(pers))
+				}
+				assert.NotZero(t, refuses(t, v, c.ruins(pers), persauth.ErrUnavailable).RetryAfter)
+				require.Equal(t, 3, pers.asked())
+				accepts(t, v, c.other(pers))
+			})
+		})
+	}
+}
+
+// An odd token may be answered with any 4xx, with a Retry-After even.
+func TestStrangersCannotOpenTheBreaker(t *testing.T) {
+	for _, status := range []int{400, 404, 413, 422} {
+		inBubble(t, func(t *testing.T, pers fakePERS) {
+			asked, header := 0, http.Header{"Retry-After": {"300"}}
+			v := pers.warm(verifyBy(pers.Server, func(r *http.Request) (*http.Response, error) {
+				if asked++; asked <= 10 {
+					return responding(status, header, `{"message":"Bad token"}`)(r)
+				}
+				return pers.Client().Transport.RoundTrip(r)
+			}))
+			for range 10 {
+				refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+			}
+			assert.Equal(t, "closed", v.Status().Remote["unknown key"].Breaker)
+			accepts(t, v, pers.stranger())
+			accepts(t, v, pers.yearly())
+		})
+	}
+}
+
+// A 401 is about the project key: no answer about any token is to be had.
+func TestBreakerOpensOnARefusedProjectKey(t *testing.T) {
+	for _, status := range []int{401, 403, 429, 500} {
+		inBubble(t, func(t *testing.T, pers fakePERS) {
+			v := pers.warm()
+			pers.Fault(persauthtest.Verify, persauthtest.Status(status))
+			for range 7 {
+				refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+			}
+			assert.Equal(t, 5, pers.asked())
+			assert.Equal(t, "open", v.Status().Remote["unknown key"].Breaker)
+		})
+	}
+}
+
+// A log may call whatever it likes, and take its time.
+func TestLogOfTheBreaker(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		var text bytes.Buffer
+		log := &curiousLog{Handler: slog.NewTextHandler(&text, nil)}
+		v := pers.warm(func(cfg *persauth.Config) { cfg.Logger = slog.New(log) })
+		log.look = func() { v.Status() }
+		pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(5))
+		for range 7 {
+			refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+		}
+		time.Sleep(11 * time.Second)
+		accepts(t, v, pers.stranger())
+		synctest.Wait()
+		lines := strings.Split(strings.TrimSpace(text.String()), "\n")
+		var told []string
+		for _, line := range lines {
+			if _, breaker, ok := strings.Cut(line, "breaker="); ok {
+				told = append(told, breaker)
+			}
+		}
+		assert.Equal(t, []string{"open before=closed", "closed before=open"}, told)
+	})
+}
+
+// curiousLog looks at the verifier for each record.
+type curiousLog struct {
+	slog.Handler
+	look func()
+}
+
+func (l *curiousLog) Handle(ctx context.Context, r slog.Record) error {
+	if l.look != nil {
+		l.look()
+	}
+	return l.Handler.Handle(ctx, r)
+}
