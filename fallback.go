@@ -93,8 +93,9 @@ type inquiry struct {
 
 // question is one call, which any number of callers wait for.
 type question struct {
-	done chan struct{} // closed when err is set
-	err  error         // nil: PERS accepts the token
+	asked instant       // the answer says how things were then, or later
+	done  chan struct{} // closed when err is set
+	err   error         // nil: PERS accepts the token
 }
 
 // refusal is what is remembered of a token that PERS did not accept.
@@ -135,39 +136,47 @@ func aboutToken(err error) bool {
 		status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusTooManyRequests
 }
 
-// ask returns nil when PERS accepts the token. The error is ErrRejected when it
-// does not, ErrRemoteMismatch when its answer cannot be believed, and
-// ErrUnavailable when there is none, or ctx ends first. One question is asked
-// for any number of callers, and goes on when they leave.
+// conclusion is what is done with an answer: when it was asked for, and what it
+// is, as ask returns it.
+type conclusion func(asked instant, err error)
+
+// ask returns no error when PERS accepts the token, and when it was asked. The
+// error is ErrRejected when it does not, ErrRemoteMismatch when its answer cannot
+// be believed, and ErrUnavailable when there is none, or ctx ends first. One
+// question is asked for any number of callers, and goes on when they leave: then
+// gets its answer, whether anybody still waits or not.
 //
 // live asks for the answer to a question that was not put before now.
-func (o *oracle) ask(ctx context.Context, i inquiry, p purpose, live bool) error {
+func (o *oracle) ask(ctx context.Context, i inquiry, p purpose, live bool, then conclusion) (asked instant, err error) {
 	for round := 1; ; round++ {
-		q, mine, err := o.join(i, p, live, nil)
+		if ctx.Err() != nil { // do not ask for somebody who has left
+			return noInstant, withKeyID(interrupted(ctx, "remote"), i.kid)
+		}
+		q, mine, err := o.join(i, p, live, then)
 		if err != nil {
-			return withKeyID(err, i.kid)
+			return noInstant, withKeyID(err, i.kid)
 		}
 		select {
 		case <-q.done:
 		case <-ctx.Done():
-			return withKeyID(interrupted(ctx, "remote"), i.kid)
+			return noInstant, withKeyID(interrupted(ctx, "remote"), i.kid)
 		}
 		// The second question was put after we came, whoever put it.
 		if !live || mine || round == 2 {
-			return copyOf(q.err, i.kid)
+			return q.asked, copyOf(q.err, i.kid)
 		}
 	}
 }
 
 // later asks in the background, unless that is being done already or cannot be
 // done now. then gets the answer.
-func (o *oracle) later(i inquiry, p purpose, then func(error)) {
+func (o *oracle) later(i inquiry, p purpose, then conclusion) {
 	_, _, _ = o.join(i, p, false, then)
 }
 
-// join returns the question about a token that is under way, or puts it. then,
-// if any, gets the answer to a question that is put.
-func (o *oracle) join(i inquiry, p purpose, live bool, then func(error)) (q *question, mine bool, err error) {
+// join returns the question about a token that is under way, or puts it. then
+// gets the answer to a question that is put.
+func (o *oracle) join(i inquiry, p purpose, live bool, then conclusion) (q *question, mine bool, err error) {
 	now := instantOf(o.now())
 	digest := digestToken(i.token)
 	hash := o.refused.hash(string(digest[:]))
@@ -184,7 +193,7 @@ func (o *oracle) join(i inquiry, p purpose, live bool, then func(error)) (q *que
 	if err := o.permitted(p, now); err != nil {
 		return nil, false, err
 	}
-	q = &question{done: make(chan struct{})}
+	q = &question{asked: now, done: make(chan struct{})}
 	o.asking[digest] = q
 	o.lanes[p].counts.Asked++
 	// The goroutine outlives the caller, whose token may be in a buffer that is
@@ -194,9 +203,7 @@ func (o *oracle) join(i inquiry, p purpose, live bool, then func(error)) (q *que
 		err := o.put(token, &own, p)
 		after := instantOf(o.now())
 		o.remember(hash, digest, p, err, after)
-		if then != nil {
-			then(err)
-		}
+		then(now, err)
 		o.mu.Lock()
 		delete(o.asking, digest)
 		l := o.lanes[p]

@@ -17,7 +17,7 @@ type remembered struct {
 	key        *publicKey // nil: PERS vouched for it
 	start, end instant    // the token is in time from start until before end
 
-	checked instant // when PERS vouched for it; noInstant: it was not asked
+	checked instant // when PERS was asked, and vouched for it; noInstant: it was not asked
 	renew   instant // from here on a new verdict should be asked for
 	due     instant // from here on the verdict is too old
 	denied  uint64  // the version of the deny list that it was held against
@@ -60,9 +60,9 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 	return r
 }
 
-// remember keeps a verified token and its header, and returns its claims in a
-// form that outlives t. checked is when PERS vouched for it, if it did.
-func (v *Verifier) remember(t *parsed, f finding, checked instant) *Claims {
+// record makes of a token that passed every check of this process what can be
+// remembered of it, in a form that outlives t.
+func (v *Verifier) record(t *parsed, f finding) *remembered {
 	// The copy makes sure that nobody changes the text later, as callers with a
 	// recycled buffer do, and that no larger text is kept alive.
 	r := &remembered{claims: t.claims.Claims, token: strings.Clone(t.token), key: f.key, denied: f.denied}
@@ -77,6 +77,12 @@ func (v *Verifier) remember(t *parsed, f finding, checked instant) *Claims {
 		v.headers.put(v.headers.hash(segment), &knownHeader{segment, t.header})
 	}
 	r.start, r.end = r.claims.window(v.expect)
+	return r
+}
+
+// keep remembers a token that is good, and returns its claims. checked is when
+// PERS was asked about it, if it was. Nobody else may know r yet.
+func (v *Verifier) keep(r *remembered, checked instant) *Claims {
 	v.schedule(r, checked)
 	v.seen.put(v.seen.hash(r.token), r)
 	return &r.claims

@@ -96,26 +96,23 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	if err != nil && !f.stranger {
 		return nil, err
 	}
-	if err := v.ask(ctx, t, f, true); err != nil {
-		return nil, err
-	}
-	return v.remember(t, f, v.clock()), nil
+	return v.ask(ctx, v.record(t, f), f.purpose(), true)
 }
 
-// ask puts the token to PERS, for the purpose that fits.
-func (v *Verifier) ask(ctx context.Context, t *parsed, f finding, live bool) error {
-	p := forRevocation
-	if f.stranger && !f.vouched {
-		p = forUnknownKey
-	}
-	err := v.oracle.ask(ctx, t.inquiry(), p, live)
-	if errors.Is(err, ErrRejected) && !f.stranger {
-		return withKeyID(v.revokedByPERS(t.token, &t.claims.Claims), t.header.kid)
-	}
-	return err
+// ask puts a token to PERS. The answer counts also when ctx ends before it comes:
+// a PERS that is slower than the callers are patient would be asked for ever.
+func (v *Verifier) ask(ctx context.Context, r *remembered, p purpose, live bool) (*Claims, error) {
+	asked, err := v.oracle.ask(ctx, r.inquiry(), p, live, v.concluding(r))
+	return v.renewed(r, asked, err)
 }
 
-func (t *parsed) inquiry() inquiry { return inquiry{t.token, t.header.kid, &t.claims.Claims} }
+func (r *remembered) inquiry() inquiry {
+	return inquiry{r.token, r.claims.verification.KeyID, &r.claims}
+}
+
+func (v *Verifier) concluding(r *remembered) conclusion {
+	return func(asked instant, err error) { _, _ = v.renewed(r, asked, err) }
+}
 
 // revokedByPERS notes that a token whose signature is good is not accepted any
 // more: that is for good.
@@ -130,11 +127,11 @@ func errRevoked(by string) *Error {
 
 // recheck is for a remembered token whose verdict is due for renewal.
 func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Claims, error) {
-	i := inquiry{r.token, r.claims.verification.KeyID, &r.claims}
-	inBackground := func() {
-		v.oracle.later(i, forRevocation, func(err error) { _, _ = v.renewed(r, err) })
-	}
+	inBackground := func() { v.oracle.later(r.inquiry(), forRevocation, v.concluding(r)) }
 	if now < r.due {
+		if claims := v.adopt(r, now); claims != nil {
+			return claims, nil
+		}
 		inBackground()
 		return &r.claims, nil
 	}
@@ -149,22 +146,40 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Cl
 		inBackground() // nobody waits for an answer that will hardly come
 		return v.graceful(r), nil
 	}
-	claims, err := v.renewed(r, v.oracle.ask(ctx, i, forRevocation, false))
+	claims, err := v.ask(ctx, r, forRevocation, false)
 	if inGrace && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 		return v.graceful(r), nil
 	}
 	return claims, err
 }
 
-// renewed draws the conclusion from PERS' answer about a remembered token.
-func (v *Verifier) renewed(r *remembered, err error) (*Claims, error) {
+// adopt verifies a token that PERS vouched for by a key that has come since. The
+// verdict stays as old as it is. It returns nil where there is no such key.
+func (v *Verifier) adopt(r *remembered, now instant) *Claims {
+	if r.key != nil {
+		return nil
+	}
+	t := v.take(r.token)
+	defer t.release()
+	f := finding{keys: v.keys.held(now), denied: v.denied.version.Load()}
+	err := v.read(t)
+	if err == nil {
+		f.key, err = f.keys.verify(t)
+	}
+	if err != nil || v.check(t, now) != nil {
+		return nil
+	}
+	return v.keep(v.record(t, f), r.checked)
+}
+
+// renewed draws the conclusion from PERS' answer about a token that passed all
+// else.
+func (v *Verifier) renewed(r *remembered, asked instant, err error) (*Claims, error) {
 	switch {
 	case err == nil:
 		renewed := *r
 		renewed.claims.verification.InGrace = false
-		v.schedule(&renewed, v.clock())
-		v.seen.put(v.seen.hash(r.token), &renewed)
-		return &renewed.claims, nil
+		return v.keep(&renewed, asked), nil
 	case errors.Is(err, ErrRejected):
 		v.seen.remove(v.seen.hash(r.token))
 		if r.key != nil {

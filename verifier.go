@@ -99,15 +99,11 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instan
 	if err != nil && !f.stranger {
 		return nil, err
 	}
-	checked := noInstant
-	if _, ages := v.revocation.applies(&t.claims.Claims); v.oracle != nil && (ages || f.stranger) {
-		err = v.ask(ctx, t, f, false)
-		checked = v.clock()
+	r := v.record(t, f)
+	if _, ages := v.revocation.applies(&r.claims); f.stranger || ages && v.oracle != nil {
+		return v.ask(ctx, r, f.purpose(), false)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return v.remember(t, f, checked), nil
+	return v.keep(r, noInstant), nil
 }
 
 // finding is what the keys at hand say of a token.
@@ -119,6 +115,14 @@ type finding struct {
 	stranger bool
 	vouched  bool   // PERS accepted it before
 	denied   uint64 // the version of the deny list that it was held against
+}
+
+// purpose is why PERS is asked about the token, if it is.
+func (f finding) purpose() purpose {
+	if f.stranger && !f.vouched {
+		return forUnknownKey
+	}
+	return forRevocation
 }
 
 // local applies all checks that need no word of PERS on the token.
@@ -136,7 +140,8 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		}
 		key, f.keys, err = v.findKey(ctx, t, keys, err)
 		now = v.clock()
-		f.stranger = (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
+		f.stranger = v.oracle != nil && (f.keys != nil || t.header.algorithm == nil) &&
+			(errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
 	}
 	f.key = key
 	if err != nil {

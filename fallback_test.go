@@ -1,0 +1,279 @@
+package persauth_test
+
+// Tokens that the keys at hand cannot check: when PERS is asked, how often, and
+// what comes of callers who leave.
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Until its key is published, PERS vouches for a token, and is asked again; then
+// it is verified here, also when it is in constant use.
+func TestVouchedTokenIsVerifiedLocallyOnceItsKeyIsThere(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"in constant use": time.Second, "used now and then": 7 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, pers fakePERS) {
+				v := pers.warm()
+				token := pers.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(time.Hour).Unix()})
+				assert.Equal(t, persauth.VerifiedRemotely, accepts(t, v, token).Verification().Method)
+				pers.iss.Publish(pers.iss.UnpublishedKey())
+				require.NoError(t, v.Warm(t.Context()))
+				for begin := time.Now(); time.Since(begin) < 25*time.Minute; time.Sleep(pause) {
+					accepts(t, v, token)
+				}
+				assert.Equal(t, persauth.VerifiedLocally, accepts(t, v, token).Verification().Method)
+				asked := pers.asked()
+				assert.LessOrEqual(t, asked, 6) // the keys were 15 min old before they were fetched again
+				time.Sleep(20 * time.Minute)
+				accepts(t, v, token)
+				assert.Equal(t, asked, pers.asked(), "nobody asks about a short-lived token under a known key")
+			})
+		})
+	}
+}
+
+// A key that comes does not save a token that was revoked, nor one that it has
+// not signed.
+func TestVouchedTokenWhenItsKeyIsThere(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationEvery(5 * time.Minute) })
+		good := pers.stranger()
+		hidden := pers.iss.UnpublishedKey()
+		other, err := persauthtest.NewKey(hidden.ID, "EdDSA", "")
+		require.NoError(t, err)
+		forged := pers.iss.TokenBy(other, map[string]any{})
+		accepts(t, v, good)
+		pers.Fault(persauthtest.Verify, persauthtest.LyingValid.Times(1))
+		accepts(t, v, forged)
+
+		pers.Heal()
+		pers.iss.Publish(hidden)
+		pers.Revoke(good)
+		time.Sleep(time.Minute)
+		refuses(t, v, pers.iss.UnknownKeyToken(), persauth.ErrRejected) // fetches the keys
+		time.Sleep(3 * time.Minute)
+		accepts(t, v, good) // its verdict is not too old yet
+		time.Sleep(time.Minute)
+		refuses(t, v, good, persauth.ErrRevoked)
+		refuses(t, v, forged, persauth.ErrSignature)
+	})
+}
+
+// Revoked tokens do not use up what checks known callers.
+func TestRejectedTokensLeaveTheRevocationLane(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		v := pers.warm()
+		token := pers.stranger()
+		accepts(t, v, token)
+		pers.Revoke(token)
+		calls := func() uint64 { return v.Status().Remote["revocation"].Calls.Asked }
+		time.Sleep(5 * time.Minute)
+		refuses(t, v, token, persauth.ErrRejected)
+		assert.EqualValues(t, 1, calls())
+		for range 10 {
+			time.Sleep(31 * time.Second)
+			refuses(t, v, token, persauth.ErrRejected)
+		}
+		assert.EqualValues(t, 1, calls())
+	})
+}
+
+// Callers whose patience is shorter than PERS needs still get on: the answer to
+// the first question is there for the second.
+func TestAnswersCountWhenNobodyWaits(t *testing.T) {
+	for _, kind := range []string{"unknown key", "known key", "verdict too old"} {
+		t.Run(kind, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, pers fakePERS) {
+				v := pers.warm()
+				token := pers.yearly()
+				switch kind {
+				case "unknown key":
+					token = pers.stranger()
+				case "verdict too old":
+					accepts(t, v, token)
+					time.Sleep(10 * time.Minute)
+				}
+				before := pers.asked()
+				pers.Fault(persauthtest.Verify, persauthtest.Slow(2500*time.Millisecond))
+				asking := time.Now().UTC()
+				for range 2 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					claims, err := v.Verify(ctx, token)
+					cancel()
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.ErrorIs(t, err, persauth.ErrUnavailable)
+					require.Nil(t, claims)
+				}
+				time.Sleep(time.Second)
+				claims := accepts(t, v, token)
+				assert.Equal(t, before+1, pers.asked())
+				// It is as old as the question: PERS may have looked at once.
+				assert.Equal(t, asking, claims.Verification().CheckedAt)
+			})
+		})
+	}
+}
+
+// A caller who has left already costs no question, and learns no more than that.
+func TestCallerWhoHasLeft(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		v := pers.warm()
+		refuses(t, v, pers.iss.UnknownKeyToken(), persauth.ErrRejected) // takes the permit of the interval
+		asked := pers.asked()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, token := range []string{pers.stranger(), pers.yearly(), pers.iss.SymmetricToken(map[string]any{})} {
+			claims, err := v.Verify(ctx, token)
+			assert.Nil(t, claims)
+			if !errors.Is(err, persauth.ErrAlgorithm) {
+				assert.ErrorIs(t, err, context.Canceled)
+				assert.ErrorIs(t, err, persauth.ErrUnavailable)
+				assert.NotErrorIs(t, err, persauth.ErrUnknownKey)
+			}
+		}
+		assert.Equal(t, asked, pers.asked())
+	})
+}
+
+// A thousand callers with one new token cause one question. Those who leave get
+// out at once; the others get the answer.
+func TestCoalescing(t *testing.T) {
+	for _, kind := range []string{"unknown key", "known key", "symmetric"} {
+		t.Run(kind, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, pers fakePERS) {
+				v := pers.warm(func(cfg *persauth.Config) { cfg.RemoteAlgorithms = []string{"HS256"} })
+				token := map[string]string{"unknown key": pers.stranger(), "known key": pers.yearly(),
+					"symmetric": pers.iss.SymmetricToken(map[string]any{})}[kind]
+				pers.Fault(persauthtest.Verify, persauthtest.Slow(2*time.Second))
+				begin := time.Now()
+				ctx, cancel := context.WithCancel(t.Context())
+				var all sync.WaitGroup
+				for i := range 1000 {
+					all.Go(func() {
+						if i%10 == 0 { // the one who asked may be among them
+							claims, err := v.Verify(ctx, token)
+							assert.Equal(t, time.Second, time.Since(begin))
+							assert.Nil(t, claims)
+							assert.ErrorIs(t, err, context.Canceled)
+							assert.ErrorIs(t, err, persauth.ErrUnavailable)
+							return
+						}
+						claims, err := v.Verify(t.Context(), token)
+						assert.Equal(t, 2*time.Second, time.Since(begin))
+						assert.NoError(t, err)
+						assert.NotNil(t, claims)
+					})
+				}
+				time.Sleep(time.Second)
+				cancel()
+				all.Wait()
+				assert.Equal(t, 1, pers.asked())
+			})
+		})
+	}
+}
+
+// A live answer is one to a question that was put after the caller came: callers
+// who come while one is under way share the next.
+func TestCoalescingOfLiveQuestions(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		v := pers.warm()
+		token := pers.yearly()
+		pers.Fault(persauthtest.Verify, persauthtest.Contradictory.Times(1), persauthtest.Slow(time.Second))
+		refuses(t, v, token, persauth.ErrRemoteMismatch)
+		refuses(t, v, token, persauth.ErrRemoteMismatch) // remembered, but not for those who ask live
+		require.Equal(t, 1, pers.asked())
+		var all sync.WaitGroup
+		live := func(took time.Duration) {
+			begin := time.Now()
+			all.Go(func() {
+				_, err := v.VerifyLive(t.Context(), token)
+				assert.NoError(t, err)
+				assert.Equal(t, took, time.Since(begin))
+			})
+		}
+		live(time.Second)
+		time.Sleep(time.Second / 2)
+		for range 100 {
+			live(time.Second * 3 / 2)
+		}
+		all.Wait()
+		assert.Equal(t, 3, pers.asked())
+	})
+}
+
+// In all, PERS has 5 seconds. Only a connection that failed is tried again.
+func TestTimeoutAndRetry(t *testing.T) {
+	elsewhere := "https://elsewhere.test/auth/verify"
+	for name, c := range map[string]struct {
+		fault persauthtest.Fault
+		asked int
+		took  time.Duration
+		want  error // nil: accepted
+	}{
+		"slow":               {persauthtest.Slow(5*time.Second - time.Millisecond), 1, 5*time.Second - time.Millisecond, nil},
+		"too slow":           {persauthtest.Slow(6 * time.Second), 1, 5 * time.Second, persauth.ErrUnavailable},
+		"hanging":            {persauthtest.Hanging, 1, 5 * time.Second, persauth.ErrUnavailable},
+		"a connection fails": {persauthtest.Down.Times(1), 2, 0, nil},
+		"down":               {persauthtest.Down, 2, 0, persauth.ErrUnavailable},
+		"cut off":            {persauthtest.CutOff, 1, 0, persauth.ErrUnavailable},
+		"500":                {persauthtest.Status(500), 1, 0, persauth.ErrUnavailable},
+		"503":                {persauthtest.Status(503), 1, 0, persauth.ErrUnavailable},
+		"429":                {persauthtest.TooManyRequests(time.Second), 1, 0, persauth.ErrUnavailable},
+		"garbage":            {persauthtest.Garbage, 1, 0, persauth.ErrRemoteMismatch},
+		"huge":               {persauthtest.Huge, 1, 0, persauth.ErrUnavailable},
+		"sent elsewhere":     {persauthtest.RedirectTo(elsewhere), 1, 0, persauth.ErrUnavailable},
+		"sent to plain http": {persauthtest.RedirectTo("http://pers.test/auth/verify"), 1, 0, persauth.ErrUnavailable},
+		"sent in circles":    {persauthtest.RedirectTo("/auth/verify"), 4, 0, persauth.ErrUnavailable},
+		"sent here, once":    {persauthtest.RedirectTo("/auth/verify").Times(1), 2, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, pers fakePERS) {
+				v := pers.warm()
+				pers.Fault(persauthtest.Verify, c.fault)
+				begin := time.Now()
+				claims, err := v.Verify(t.Context(), pers.yearly())
+				assert.Equal(t, c.took, time.Since(begin))
+				assert.Equal(t, c.asked, pers.asked())
+				assert.ErrorIs(t, err, c.want)
+				assert.Equal(t, c.want != nil, claims == nil)
+			})
+		})
+	}
+}
+
+// The project key and the token stay where they belong, whoever says otherwise.
+func TestRedirectToAnotherHost(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		var hosts []string
+		v := pers.warm(func(cfg *persauth.Config) {
+			cfg.HTTPClient = &http.Client{
+				Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+					hosts = append(hosts, r.URL.Host)
+					return pers.Client().Transport.RoundTrip(r)
+				}),
+				// What a client of one's own allows does not count.
+				CheckRedirect: func(*http.Request, []*http.Request) error { return nil },
+			}
+		})
+		for _, url := range []string{"https://elsewhere.test/auth/verify", "//elsewhere.test/", "https://pers.test:444/auth/verify", "https://pers.test@elsewhere.test/"} {
+			pers.Fault(persauthtest.Verify, persauthtest.RedirectTo(url).Times(1))
+			refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
+			synctest.Wait()
+		}
+		for _, host := range hosts {
+			assert.Equal(t, "pers.test", host)
+		}
+	})
+}
