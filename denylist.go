@@ -4,6 +4,7 @@ package persauth
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,7 @@ func (v *Verifier) Revoke(r Revocation) error {
 	if r.ID != "" {
 		v.denied.id(r.ID, until, now)
 	} else {
-		v.denied.token(digestToken(r.Token), until, now)
+		v.denied.token(r.Token, until, now)
 	}
 	return nil
 }
@@ -58,7 +59,7 @@ type denyList struct {
 	version atomic.Uint64
 
 	mu     sync.RWMutex
-	tokens map[tokenDigest]instant // until when
+	tokens map[tokenDigest]instant // until when, by signing input
 	ids    map[string]instant
 	sweep  int // at how many entries the expired ones are dropped
 }
@@ -69,7 +70,15 @@ func newDenyList() *denyList {
 	return &denyList{tokens: make(map[tokenDigest]instant), ids: make(map[string]instant), sweep: firstSweep}
 }
 
-func (d *denyList) token(digest tokenDigest, until, now instant) {
+// digestSigned identifies what was signed. Whoever has an ECDSA signature can
+// write a second one over the same: (r, -s) is as good as (r, s). It is the same
+// token, and as revoked.
+func digestSigned(token string) tokenDigest {
+	return digestToken(token[:max(strings.LastIndexByte(token, '.'), 0)])
+}
+
+func (d *denyList) token(token string, until, now instant) {
+	digest := digestSigned(token)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.tokens[digest] = max(until, d.tokens[digest])
@@ -106,7 +115,7 @@ func (d *denyList) has(token, id string, now instant) bool {
 	if d.version.Load() == 0 {
 		return false
 	}
-	digest := digestToken(token)
+	digest := digestSigned(token)
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return now < d.tokens[digest] || id != "" && now < d.ids[id]

@@ -117,7 +117,7 @@ func (v *Verifier) concluding(r *remembered) conclusion {
 // revokedByPERS notes that a token whose signature is good is not accepted any
 // more: that is for good.
 func (v *Verifier) revokedByPERS(token string, c *Claims) *Error {
-	v.denied.token(digestToken(token), c.expiresAt.add(v.expect.leeway), v.clock())
+	v.denied.token(token, c.expiresAt.add(v.expect.leeway), v.clock())
 	return errRevoked("PERS")
 }
 
