@@ -182,7 +182,8 @@ func (v *Verifier) renewed(r *remembered, asked instant, err error) (*Claims, er
 		return v.keep(&renewed, asked), nil
 	case errors.Is(err, ErrRejected):
 		v.seen.remove(v.seen.hash(r.token))
-		if r.key != nil {
+		// Within the leeway PERS may well refuse a token as too old, or too new.
+		if r.key != nil && r.claims.inTime(v.clock()) {
 			err = withKeyID(v.revokedByPERS(r.token, &r.claims), r.claims.verification.KeyID)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/persauth/persauth"
 	"github.com/persauth/persauth/persauthtest"
@@ -52,4 +53,23 @@ func TestRevokedTokenHasNoTwin(t *testing.T) {
 			accepts(t, v, iss.UserToken("acme"))
 		})
 	}
+}
+
+// PERS' clock may be a little ahead, or behind: a token that is in time only by
+// the leeway is refused, and not for good.
+func TestRejectedWithinTheLeewayIsNotRevoked(t *testing.T) {
+	inBubble(t, func(t *testing.T, pers fakePERS) {
+		v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationAlways })
+		young := pers.iss.Token(map[string]any{"nbf": time.Now().Add(20 * time.Second).Unix()})
+		pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
+		refuses(t, v, young, persauth.ErrRejected)
+		time.Sleep(30 * time.Second)
+		accepts(t, v, young)
+
+		old := pers.iss.Token(map[string]any{"exp": time.Now().Add(10 * time.Second).Unix()})
+		accepts(t, v, old)
+		time.Sleep(20 * time.Second)
+		refuses(t, v, old, persauth.ErrRejected)
+		require.Zero(t, v.Status().Revoked)
+	})
 }
