@@ -30,6 +30,9 @@ func TestCompactWhiteSpace(t *testing.T) {
 				for at := range len(good) + 1 {
 					bad := good[:at] + space + good[at:]
 					if at < signatureAt {
+						if alg != "EdDSA" {
+							continue // what the others add is the form of a signature
+						}
 						bad = signedAsIs(key, strings.Split(bad, ".")[0], strings.Split(bad, ".")[1])
 					}
 					claims, err := v.Verify(t.Context(), bad)

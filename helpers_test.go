@@ -107,7 +107,7 @@ func signedAsIs(key *persauthtest.Key, header, payload string) string {
 	return input + "." + b64(key.Signature([]byte(input)))
 }
 
-func b64[T []byte | string](raw T) string { return base64.RawURLEncoding.EncodeToString([]byte(raw)) }
+func b64[T ~[]byte | ~string](raw T) string { return base64.RawURLEncoding.EncodeToString([]byte(raw)) }
 
 // segmentsOf cuts a token into its three segments.
 func segmentsOf(t testing.TB, token string) (header, payload, signature string) {
