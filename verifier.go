@@ -30,15 +30,9 @@ type Verifier struct {
 // [Verifier.Warm].
 func New(cfg Config) (*Verifier, error) {
 	cfg = cfg.defaults()
-	wrong := []error{cfg.check()}
-	tree, err := claimTree(cfg.ClaimNames)
-	wrong = append(wrong, err)
-	var keys *keyring
-	if wrong[0] == nil {
-		keys, err = cfg.keyring()
-		wrong = append(wrong, err)
-	}
-	if err := errors.Join(wrong...); err != nil {
+	tree, wrongNames := claimTree(cfg.ClaimNames)
+	keys, wrongKeys := cfg.keyring()
+	if err := errors.Join(cfg.check(), wrongNames, wrongKeys); err != nil {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
