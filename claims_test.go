@@ -59,6 +59,11 @@ func TestClaimsContent(t *testing.T) {
 		var shared json.RawMessage
 		require.NoError(t, c.Decode(&shared))
 		shared[0] = '!'
+		assert.Equal(t, []string{"ADMIN", "éditor"}, c.Roles())
+		assert.Equal(t, []string{"a", "b"}, c.Audience())
+		raw, err = json.Marshal(c)
+		require.NoError(t, err)
+		assert.JSONEq(t, payload, string(raw))
 	}
 }
 

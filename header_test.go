@@ -70,6 +70,7 @@ func TestHeaderJSON(t *testing.T) {
 		"a lone surrogate in a name":    {`{` + plain + `,"\ud83d":1}`, persauth.ErrMalformed},
 		"an escape that there is not":   {`{` + plain + `,"x":"\x41"}`, persauth.ErrMalformed},
 		"32 deep":                       {`{` + plain + `,"x":` + nested(31) + `}`, nil},
+		"32 deep, more than once":       {`{` + plain + `,"x":[` + nested(30) + `,` + nested(30) + `]}`, nil},
 		"33 deep":                       {`{` + plain + `,"x":` + nested(32) + `}`, persauth.ErrMalformed},
 		"5,000 deep":                    {`{` + plain + `,"x":` + nested(5000) + `}`, persauth.ErrMalformed},
 		"deep in brackets never closed": {`{` + plain + `,"x":` + strings.Repeat("[", 5000), persauth.ErrMalformed},

@@ -139,6 +139,7 @@ func TestECDSASignatures(t *testing.T) {
 			"one byte short":      {signature[:2*size-1], persauth.ErrSignature},
 			"one byte long":       {append(slices.Clone(signature), 0), persauth.ErrSignature},
 			"a zero before":       {append([]byte{0}, signature...), persauth.ErrSignature},
+			"a zero before s":     {slices.Concat(signature[:size], []byte{0}, signature[size:]), persauth.ErrSignature},
 			"two longer halves":   {slices.Concat([]byte{0}, signature[:size], []byte{0}, signature[size:]), persauth.ErrSignature},
 			"only r":              {signature[:size], persauth.ErrSignature},
 			"twice":               {append(slices.Clone(signature), signature...), persauth.ErrSignature},
