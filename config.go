@@ -255,7 +255,7 @@ func (c *Config) api() (*api, error) {
 }
 
 // keyring opens the sources of keys and reads those that need no network. pers
-// may be nil.
+// may be nil. Where there is no source at all, it leaves it to check to say so.
 func (c *Config) keyring(pers *api) (*keyring, error) {
 	var seed *keyIndex
 	var origin keyOrigin
@@ -288,7 +288,7 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 	k := newKeyring(origin, times, c.Now, c.Logger)
 	k.snapshot = kept
 	k.begin(seed, source, instantOf(c.Now()))
-	if c.Offline && k.current.Load() == nil {
+	if c.Offline && kept != nil && k.current.Load() == nil {
 		return nil, errors.Join(errors.New("Offline is set, and there are no keys"), kept.problem())
 	}
 	return k, nil

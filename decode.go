@@ -241,7 +241,7 @@ func (c *candidate) array(dec *jsontext.Decoder, field claimField) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	var texts []string
+	texts := []string{}
 	for dec.PeekKind() != ']' {
 		v, err := dec.ReadValue()
 		if err != nil {

@@ -213,24 +213,6 @@ func (r *setReader) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return err
 }
 
-// jwkMembers are the members of a JWK that decide whether it can be used.
-type jwkMembers struct {
-	Kty    string          `json:"kty"`
-	Kid    *string         `json:"kid"`
-	Alg    *string         `json:"alg"`
-	Use    *string         `json:"use"`
-	KeyOps *[]string       `json:"key_ops"`
-	Crv    string          `json:"crv"`
-	N      string          `json:"n"`
-	E      string          `json:"e"`
-	X      string          `json:"x"`
-	Y      string          `json:"y"`
-	D      *jsontext.Value `json:"d"`
-	P      *jsontext.Value `json:"p"`
-	Q      *jsontext.Value `json:"q"`
-	K      *jsontext.Value `json:"k"`
-}
-
 // readKey reads one JWK. It always returns a key; one that cannot be used has a
 // Problem.
 func readKey(position int, raw jsontext.Value) *publicKey {
@@ -258,7 +240,7 @@ func (k *publicKey) read(m *jwkMembers) error {
 	if m.Kty == "oct" || m.K != nil {
 		return errors.New("it is symmetric: it cannot be public")
 	}
-	if m.D != nil || m.P != nil || m.Q != nil {
+	if m.private() {
 		return errors.New("it is a private key: publish its public part only, and replace it")
 	}
 	if err := checkMembers(m); err != nil {

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -21,6 +23,37 @@ const (
 // ecSizes are the sizes in bytes of the coordinates on each curve. They are
 // written in full, leading zeros and all (RFC 7518 §6.2.1.2).
 var ecSizes = map[string]int{"P-256": 32, "P-384": 48, "P-521": 66}
+
+// jwkMembers are the members of a JWK that decide whether it can be used.
+type jwkMembers struct {
+	Kty    string    `json:"kty"`
+	Kid    *string   `json:"kid"`
+	Alg    *string   `json:"alg"`
+	Use    *string   `json:"use"`
+	KeyOps *[]string `json:"key_ops"`
+	Crv    string    `json:"crv"`
+	N      string    `json:"n"`
+	E      string    `json:"e"`
+	X      string    `json:"x"`
+	Y      string    `json:"y"`
+
+	// What no public key has, not even as null (RFC 7518 §6.2.2, §6.3.2,
+	// §6.4.1). Of RSA even dp alone is enough to factor n.
+	D   jsontext.Value `json:"d"`
+	P   jsontext.Value `json:"p"`
+	Q   jsontext.Value `json:"q"`
+	DP  jsontext.Value `json:"dp"`
+	DQ  jsontext.Value `json:"dq"`
+	QI  jsontext.Value `json:"qi"`
+	Oth jsontext.Value `json:"oth"`
+	K   jsontext.Value `json:"k"`
+}
+
+// private reports whether the JWK has a member of a private key.
+func (m *jwkMembers) private() bool {
+	return slices.ContainsFunc([]jsontext.Value{m.D, m.P, m.Q, m.DP, m.DQ, m.QI, m.Oth},
+		func(v jsontext.Value) bool { return v != nil })
+}
 
 // checkMembers looks at the members of a JWK before a key is made of them.
 func checkMembers(m *jwkMembers) error {

@@ -36,17 +36,10 @@ type Verifier struct {
 // [Verifier.Warm].
 func New(cfg Config) (*Verifier, error) {
 	cfg = cfg.defaults()
-	wrong := []error{cfg.check()}
-	tree, err := claimTree(cfg.ClaimNames)
-	wrong = append(wrong, err)
-	pers, err := cfg.api()
-	wrong = append(wrong, err)
-	var keys *keyring
-	if errors.Join(wrong...) == nil {
-		keys, err = cfg.keyring(pers)
-		wrong = append(wrong, err)
-	}
-	if err := errors.Join(wrong...); err != nil {
+	tree, wrongNames := claimTree(cfg.ClaimNames)
+	pers, wrongAPI := cfg.api()
+	keys, wrongKeys := cfg.keyring(pers)
+	if err := errors.Join(cfg.check(), wrongNames, wrongAPI, wrongKeys); err != nil {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
