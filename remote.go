@@ -53,8 +53,11 @@ func (a *api) call(ctx context.Context, method, path string, body io.Reader, set
 		req.Header.Set(name, value)
 	}
 	resp, err := a.client.Do(req)
-	if err != nil {
-		return answer{}, a.failed(method, path, &connectionError{withoutURL(err)})
+	if err != nil && resp == nil {
+		err = &connectionError{withoutURL(err)}
+	}
+	if err != nil { // with a response, it is a redirect that is not followed
+		return answer{}, a.failed(method, path, withoutURL(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {

@@ -17,6 +17,8 @@ type Status struct {
 	Remote map[string]RemoteStatus `json:"remote,omitempty"`
 	// Revoked is how many tokens and ids are known to be revoked.
 	Revoked int `json:"revoked"`
+	// Rejected is how many tokens are remembered that PERS did not accept.
+	Rejected int `json:"rejected"`
 	// Remembered is how many verified tokens are remembered.
 	Remembered int `json:"remembered"`
 	// Counters count since New.
@@ -102,6 +104,7 @@ func (v *Verifier) Status() Status {
 	s.Revoked = v.denied.len()
 	if v.oracle != nil {
 		s.Remote = v.oracle.status()
+		s.Rejected = v.oracle.refused.len()
 	}
 	s.Counters.Verified = v.verified.Load()
 	s.Counters.Refused = make(map[string]uint64)

@@ -1,0 +1,156 @@
+package persauth_test
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/persauth/persauth"
+)
+
+//go:embed testdata/jwks.json
+var embedded embed.FS
+
+// exampleToken returns one of the tokens in testdata. They are good until 2099.
+func exampleToken(n int) string {
+	all, err := os.ReadFile("testdata/tokens.txt")
+	if err != nil {
+		panic(err)
+	}
+	return string(bytes.Fields(all)[n])
+}
+
+// Keys that come with the program: no network is needed, nor used.
+func ExampleNew_offline() {
+	v, err := persauth.New(persauth.Config{Keys: persauth.FSKeys(embedded, "testdata/jwks.json")})
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	claims, err := v.Verify(context.Background(), exampleToken(3))
+	fmt.Println(claims.TenantID(), claims.Roles(), err)
+	// Output: 550e8400-e29b-41d4-a716-446655440001 [ADMIN] <nil>
+}
+
+// All that is wrong with a Config is reported at once.
+func ExampleNew_mistakes() {
+	_, err := persauth.New(persauth.Config{
+		ProjectKey: "0123 ",
+		BaseURL:    "http://api.pers.ninja/v2",
+		Tenants:    []string{os.Getenv("NOT_SET_ANYWHERE")},
+	})
+	fmt.Println(err)
+	// Output:
+	// persauth: Tenants and TokenTypes must not have an empty entry: a missing setting, perhaps
+	// ProjectKey has white space around it: a line break from a file, perhaps
+	// BaseURL must be https: over plain http anyone on the way could put in keys
+}
+
+// The three answers of a service.
+func ExampleVerifier_Verify() {
+	v, err := persauth.New(persauth.Config{Keys: persauth.FileKeys("testdata/jwks.json")})
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		claims, err := v.Verify(r.Context(), token)
+		switch {
+		case errors.Is(err, persauth.ErrUnavailable):
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case err != nil:
+			w.WriteHeader(http.StatusUnauthorized)
+		case claims.RequireBusinessRole(r.PathValue("business"), "ADMIN") != nil:
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}
+	_ = handler
+	_, err = v.Verify(context.Background(), "not.a.token")
+	fmt.Println(errors.Is(err, persauth.ErrMalformed), persauth.Code(err))
+	// Output: true malformed
+}
+
+// A role is always a role somewhere.
+func ExampleClaims_RequireBusinessRole() {
+	v, err := persauth.New(persauth.Config{Keys: persauth.FileKeys("testdata/jwks.json")})
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	claims, err := v.Verify(context.Background(), exampleToken(3))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(claims.RequireBusinessRole("550e8400-e29b-41d4-a716-446655440000", "ADMIN", "EDITOR"))
+	fmt.Println(claims.RequireBusinessRole("another-business", "ADMIN"))
+	fmt.Println(claims.RequireBusinessRole("", "ADMIN"))
+	// Output:
+	// <nil>
+	// persauth: not allowed: check business, want "another-business", got "550e8400-e29b-41d4-a716-446655440000"
+	// persauth: not allowed: check business, want a requirement that is not empty, got an empty one: the service is set up wrongly
+}
+
+// Claims that persauth does not know.
+func ExampleClaims_Decode() {
+	v, err := persauth.New(persauth.Config{Keys: persauth.FileKeys("testdata/jwks.json")})
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	claims, err := v.Verify(context.Background(), exampleToken(0))
+	if err != nil {
+		panic(err)
+	}
+	var mine struct {
+		Email string `json:"email"`
+	}
+	err = claims.Decode(&mine)
+	fmt.Println(mine.Email, err)
+	// Output: user-c8e619a4@id.pers.ninja <nil>
+}
+
+// Why a token is refused, check by check.
+func ExampleVerifier_Explain() {
+	v, err := persauth.New(persauth.Config{
+		Keys:     persauth.FileKeys("testdata/jwks.json"),
+		Audience: "shop",
+		Tenants:  []string{"550e8400-e29b-41d4-a716-446655440001"},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	for _, check := range v.Explain(context.Background(), exampleToken(7)).Checks {
+		if check.Result == persauth.Failed {
+			fmt.Println(check.Name, "want", check.Want, "got", check.Got)
+		}
+	}
+	// Output:
+	// aud want "shop" got none
+	// tenant want "550e8400-e29b-41d4-a716-446655440001" got "1"
+}
+
+// A revocation that a webhook told of.
+func ExampleVerifier_Revoke() {
+	v, err := persauth.New(persauth.Config{Keys: persauth.FileKeys("testdata/jwks.json")})
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	claims, err := v.Verify(context.Background(), exampleToken(6))
+	fmt.Println(claims.Subject(), err)
+	if err := v.Revoke(persauth.Revocation{ID: claims.ID(), Until: claims.ExpiresAt()}); err != nil {
+		panic(err)
+	}
+	_, err = v.Verify(context.Background(), exampleToken(6))
+	fmt.Println(errors.Is(err, persauth.ErrRevoked))
+	// Output:
+	// system <nil>
+	// true
+}
