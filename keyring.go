@@ -6,12 +6,7 @@ package persauth
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,19 +76,6 @@ type keyring struct {
 	lastError   error
 	lastAttempt instant
 }
-
-// refresh is one reading of the origin, which any number of callers wait for.
-type refresh struct {
-	done chan struct{} // closed at the end
-}
-
-const (
-	firstBackoff = 500 * time.Millisecond
-	// emptyBackoff is the longest pause while no keys are held at all: then
-	// every request fails, and recovery must not take long.
-	emptyBackoff  = 5 * time.Second
-	maxRetryAfter = 5 * time.Minute
-)
 
 func newKeyring(origin keyOrigin, times keyTimes, now func() time.Time, log *slog.Logger) *keyring {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -170,73 +152,6 @@ func (k *keyring) join(seen *keySet, now instant) *refresh {
 	return k.start(now, true, true)
 }
 
-// start begins a refresh. unknown says that it is an unknown key id that asks,
-// and takes that permit. The caller holds mu.
-func (k *keyring) start(now instant, unknown, fresh bool) *refresh {
-	if k.closed {
-		return nil
-	}
-	r := &refresh{done: make(chan struct{})}
-	permit := k.unknownNext
-	if unknown {
-		k.unknownNext = now.add(k.times.unknown)
-	}
-	k.inFlight = r
-	k.lastAttempt = now
-	k.quiet.Store(int64(never))
-	k.running.Go(func() {
-		// Detached from the caller: its end must not end the refresh of all.
-		ctx, cancel := context.WithTimeout(k.context, k.times.timeout)
-		defer cancel()
-		before := k.current.Load()
-		set, err := k.load(ctx, before, now, fresh)
-		after := instantOf(k.now())
-
-		k.mu.Lock()
-		k.inFlight = nil
-		k.counts.Refreshes++
-		failedBefore := k.failed
-		if err == nil {
-			k.failed, k.lastError = 0, nil
-			k.install(set)
-			k.quiet.Store(int64(noInstant))
-		} else {
-			k.failed++
-			k.counts.Failures++
-			k.lastError = err
-			k.unknownNext = permit // the permit is given back
-			k.quiet.Store(int64(after.add(k.pause(err, before.usable(after)))))
-		}
-		closed := k.closed
-		k.mu.Unlock()
-		close(r.done)
-		if closed {
-			return
-		}
-		k.report(before, set, err, failedBefore)
-		if err == nil && k.snapshot != nil {
-			k.snapshot.save(set, k.log)
-		}
-	})
-	return r
-}
-
-// load reads the origin and makes a set of what it gives. Nothing that fails
-// here touches the keys at hand.
-func (k *keyring) load(ctx context.Context, before *keySet, now instant, fresh bool) (*keySet, error) {
-	got, err := k.origin.read(ctx, fresh)
-	if err != nil {
-		return nil, err
-	}
-	var index *keyIndex
-	if before != nil && slices.Equal(before.body, got.body) {
-		index = before.keyIndex
-	} else if index, err = parseKeys(got.body); err != nil {
-		return nil, err
-	}
-	return k.times.set(index, k.origin.name(), now, got.maxAge), nil
-}
-
 // set gives an index its place in time.
 func (t keyTimes) set(index *keyIndex, source string, loaded instant, maxAge time.Duration) *keySet {
 	soft, hard := t.soft, never
@@ -273,23 +188,6 @@ func (k *keyring) install(set *keySet) {
 			key.gone.Store(true)
 		}
 	}
-}
-
-// pause is the back-off after a failure: doubled each time, shortened at random
-// so that many instances do not come back together, or as long as PERS asked.
-// The caller holds mu.
-func (k *keyring) pause(err error, holding bool) time.Duration {
-	longest := k.times.maxBackoff
-	if !holding {
-		longest = min(longest, emptyBackoff)
-	}
-	pause := min(firstBackoff<<min(k.failed-1, 10), longest)
-	pause = pause/2 + rand.N(pause/2+1)
-	var e *Error
-	if errors.As(err, &e) {
-		pause = max(pause, min(e.RetryAfter, maxRetryAfter))
-	}
-	return pause
 }
 
 // unavailable is the error for those whom the keys at hand do not help. The
@@ -347,41 +245,4 @@ func (k *keyring) close() {
 	k.mu.Unlock()
 	k.stop()
 	k.running.Wait()
-}
-
-// report tells the log about a change of state, and of nothing else.
-func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
-	if err != nil {
-		if failedBefore == 0 {
-			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", before.usable(instantOf(k.now())))
-		}
-		return
-	}
-	if failedBefore > 0 {
-		k.log.Info("persauth: keys are refreshed again", "failures", failedBefore)
-	}
-	added, removed := difference(before, after)
-	if len(added)+len(removed) > 0 {
-		k.log.Info("persauth: keys changed", "added", strings.Join(added, " "), "removed", strings.Join(removed, " "))
-		for _, info := range after.skipped {
-			k.log.Warn("persauth: a key cannot be used", "kid", quoted(info.KeyID), "position", info.Position, "problem", info.Problem)
-		}
-	}
-}
-
-// difference names the keys that came and went, by kid and thumbprint.
-func difference(before, after *keySet) (added, removed []string) {
-	names := func(s *keySet) (all []string) {
-		if s != nil {
-			for _, key := range s.keys {
-				all = append(all, fmt.Sprintf("%s(%s)", quoted(key.KeyID), key.Thumbprint))
-			}
-		}
-		return all
-	}
-	old, new := names(before), names(after)
-	without := func(list, other []string) []string {
-		return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return slices.Contains(other, name) })
-	}
-	return without(new, old), without(old, new)
 }
