@@ -263,7 +263,7 @@ func (k *keyring) begin(seed *keyIndex, source string, now instant) {
 		}
 		set := k.times.set(index, "snapshot", fetched, 0)
 		if _, remote := k.origin.(remoteOrigin); !remote {
-			set.soft, set.hard = never, never
+			set.due = never
 		}
 		if err == nil && index != nil && set.usable(now) {
 			k.install(set)
@@ -275,9 +275,7 @@ func (k *keyring) begin(seed *keyIndex, source string, now instant) {
 	}
 	set := k.times.set(seed, source, now, 0)
 	if source == "seed" {
-		set.soft = now // nobody knows how old it is: PERS is asked at once
-	} else if k.origin == nil {
-		set.soft = never
+		set.due, set.soft = now, now // nobody knows how old it is: PERS is asked at once
 	}
 	k.install(set)
 }

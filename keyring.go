@@ -17,14 +17,33 @@ type keySet struct {
 	*keyIndex
 	source string  // "static", "file", "seed", "snapshot" or "remote"
 	loaded instant // when PERS, or the file, was asked for it
-	soft   instant // from here on it is stale and a refresh is due
+	due    instant // from here on its origin is to be asked again
+	soft   instant // from here on it is stale: not known to be right any more
 	hard   instant // from here on it is not used any more
 }
 
 const never instant = 1<<63 - 1
 
-func (s *keySet) stale(now instant) bool  { return now >= s.soft }
-func (s *keySet) usable(now instant) bool { return s != nil && now < s.hard }
+func (s *keySet) overdue(now instant) bool { return s.past(s.due, now) }
+func (s *keySet) stale(now instant) bool   { return s.past(s.soft, now) }
+func (s *keySet) usable(now instant) bool  { return s != nil && now < s.hard }
+
+// past reports whether one of the times of s has come. It has, too, when the
+// clock shows a time well before s was loaded: then it was put back since, and
+// would take who knows how long to get there again.
+func (s *keySet) past(t, now instant) bool {
+	return now >= t || t != never && now.add(clockSlack) < s.loaded
+}
+
+// clockSlack is how far apart the readings of one clock may be when a request
+// read it some time before it uses what it read.
+const clockSlack = time.Minute
+
+// ahead reports whether t, which is set to longest from the present at most, is
+// still to come. One that is further away was set before the clock was put back.
+func (t instant) ahead(now instant, longest time.Duration) bool {
+	return now < t && t <= now.add(longest).add(clockSlack)
+}
 
 // keyOrigin is a place that keys can be read from again.
 type keyOrigin interface {
@@ -43,8 +62,9 @@ type reading struct {
 
 // keyTimes are the clocks of a keyring.
 type keyTimes struct {
-	soft       time.Duration
-	hard       time.Duration // 0: keys have no end
+	soft       time.Duration // until the origin is asked again
+	hard       time.Duration // 0: keys have no age
+	patience   time.Duration // how long the one who asks again waits for the answer
 	unknown    time.Duration // between refreshes that unknown key ids cause
 	timeout    time.Duration // of one refresh
 	maxBackoff time.Duration
@@ -59,8 +79,8 @@ type keyring struct {
 	log      *slog.Logger
 
 	current atomic.Pointer[keySet]
-	// quiet is when the next refresh may start; until then nobody needs to take
-	// the lock to find that out.
+	// quiet is when the next refresh may start, or never. Nobody needs to take
+	// the lock to find that out, but whoever starts one does.
 	quiet atomic.Int64
 
 	stop    context.CancelFunc // ends a refresh that is under way
@@ -74,30 +94,53 @@ type keyring struct {
 	failed      int     // refreshes since the last one that succeeded
 	counts      KeyCounters
 	lastError   error
-	lastAttempt instant
+	lastAttempt instant // noInstant: none yet
 }
 
 func newKeyring(origin keyOrigin, times keyTimes, now func() time.Time, log *slog.Logger) *keyring {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &keyring{origin: origin, times: times, now: now, log: log,
-		context: ctx, stop: cancel, unknownNext: noInstant}
+	k := &keyring{origin: origin, times: times, now: now, log: log,
+		context: ctx, stop: cancel, unknownNext: noInstant, lastAttempt: noInstant}
+	k.quiet.Store(int64(noInstant))
+	return k
 }
 
-// held returns the keys at hand, or nil where there are none fit for use. It
-// never waits. Where a refresh is due it starts one.
+// held returns the keys at hand, or nil where there are none fit for use. Where
+// they are due it starts a refresh, and does not wait for it; only a look at a
+// file is waited for, by the one request that takes it.
 func (k *keyring) held(now instant) *keySet {
 	set := k.current.Load()
 	if !set.usable(now) {
 		return nil
 	}
-	if set.stale(now) && k.origin != nil && int64(now) >= k.quiet.Load() {
-		k.mu.Lock()
-		if k.inFlight == nil && k.current.Load() == set {
-			k.start(now, false, false)
+	if k.origin == nil || !set.overdue(now) || k.resting(now) {
+		return set
+	}
+	if r := k.ask(set, now); r != nil && k.times.patience > 0 {
+		select {
+		case <-r.done:
+		case <-time.After(k.times.patience):
 		}
-		k.mu.Unlock()
+		return k.current.Load()
 	}
 	return set
+}
+
+// resting reports whether no refresh may start now: one is under way, the last
+// one failed a moment ago, or the keyring is closed.
+func (k *keyring) resting(now instant) bool {
+	quiet := instant(k.quiet.Load())
+	return quiet == never || quiet.ahead(now, maxRetryAfter)
+}
+
+// ask starts the refresh that set is due for, unless somebody else was faster.
+func (k *keyring) ask(set *keySet, now instant) *refresh {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.current.Load() != set || k.resting(now) {
+		return nil
+	}
+	return k.start(now, false)
 }
 
 // renew is for a caller whom the keys in seen, which may be nil, do not help.
@@ -119,7 +162,7 @@ func (k *keyring) renew(ctx context.Context, seen *keySet) (*keySet, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if set == nil || k.failed > 0 {
+	if set == nil || k.failed > 0 || k.closed && k.origin != nil {
 		return set, k.unavailable(now)
 	}
 	return set, nil
@@ -134,36 +177,37 @@ func (k *keyring) join(seen *keySet, now instant) *refresh {
 	if !current.usable(now) {
 		current = nil
 	}
-	if current != seen {
+	if current != nil && current != seen {
 		return nil // it was replaced while the caller looked
 	}
 	if k.inFlight != nil {
 		return k.inFlight
 	}
-	if k.origin == nil || k.closed || int64(now) < k.quiet.Load() {
+	if k.origin == nil || k.resting(now) {
 		return nil
 	}
 	if current == nil {
-		return k.start(now, false, false)
+		return k.start(now, false)
 	}
-	if now < k.unknownNext {
+	if k.unknownNext.ahead(now, k.times.unknown) {
 		return nil
 	}
-	return k.start(now, true, true)
+	return k.start(now, true)
 }
 
 // set gives an index its place in time.
 func (t keyTimes) set(index *keyIndex, source string, loaded instant, maxAge time.Duration) *keySet {
-	soft, hard := t.soft, never
-	if maxAge > 0 {
-		soft = min(max(maxAge, minMaxAge), maxMaxAge)
-	}
+	s := &keySet{keyIndex: index, source: source, loaded: loaded, due: loaded.add(t.soft), soft: never, hard: never}
 	if t.hard > 0 {
-		hard = loaded.add(t.hard)
+		soft := t.soft
+		if maxAge > 0 {
+			soft = min(max(maxAge, minMaxAge), maxMaxAge)
+		}
 		// Whatever a header says, there is time to refresh before the end.
-		soft = min(soft, t.hard/2)
+		s.soft = loaded.add(min(soft, t.hard/2))
+		s.due, s.hard = s.soft, loaded.add(t.hard)
 	}
-	return &keySet{keyIndex: index, source: source, loaded: loaded, soft: loaded.add(soft), hard: hard}
+	return s
 }
 
 // install makes set the current one. Keys that stay keep their identity, so
@@ -202,8 +246,8 @@ func (k *keyring) unavailable(now instant) error {
 	default:
 		e.Got = "a refresh that failed"
 	}
-	if wait := instant(k.quiet.Load()); wait > now && wait != never {
-		e.RetryAfter = wait.time().Sub(now.time())
+	if quiet := instant(k.quiet.Load()); quiet != never && k.resting(now) {
+		e.RetryAfter = time.Duration(quiet-now) * time.Microsecond
 	}
 	return e
 }
@@ -213,13 +257,13 @@ func (k *keyring) unavailable(now instant) error {
 func (k *keyring) warm(ctx context.Context) error {
 	now := instantOf(k.now())
 	set := k.current.Load()
-	if set.usable(now) && (k.origin == nil || !set.stale(now)) {
+	if set.usable(now) && (k.origin == nil || !set.overdue(now)) {
 		return nil
 	}
 	k.mu.Lock()
 	r := k.inFlight
 	if r == nil && k.origin != nil {
-		r = k.start(now, false, false)
+		r = k.start(now, false)
 	}
 	k.mu.Unlock()
 	if r != nil {
@@ -231,7 +275,7 @@ func (k *keyring) warm(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.failed > 0 || !k.current.Load().usable(now) {
+	if now = instantOf(k.now()); k.failed > 0 || k.closed || !k.current.Load().usable(now) {
 		return k.unavailable(now)
 	}
 	return nil

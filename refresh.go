@@ -26,9 +26,10 @@ const (
 	maxRetryAfter = 5 * time.Minute
 )
 
-// start begins a refresh. unknown says that it is an unknown key id that asks,
-// and takes that permit. The caller holds mu.
-func (k *keyring) start(now instant, unknown, fresh bool) *refresh {
+// start begins a refresh. unknown says that it is for a key id that is not at
+// hand: that takes the permit for it, and asks past all caches. The caller holds
+// mu. nil: the keyring is closed.
+func (k *keyring) start(now instant, unknown bool) *refresh {
 	if k.closed {
 		return nil
 	}
@@ -45,36 +46,45 @@ func (k *keyring) start(now instant, unknown, fresh bool) *refresh {
 		ctx, cancel := context.WithTimeout(k.context, k.times.timeout)
 		defer cancel()
 		before := k.current.Load()
-		set, err := k.load(ctx, before, now, fresh)
-		after := instantOf(k.now())
-
-		k.mu.Lock()
-		k.inFlight = nil
-		k.counts.Refreshes++
-		failedBefore := k.failed
-		if err == nil {
-			k.failed, k.lastError = 0, nil
-			k.install(set)
-			k.quiet.Store(int64(noInstant))
-		} else {
-			k.failed++
-			k.counts.Failures++
-			k.lastError = err
-			k.unknownNext = permit // the permit is given back
-			k.quiet.Store(int64(after.add(k.pause(err, before.usable(after)))))
-		}
-		closed := k.closed
-		k.mu.Unlock()
-		close(r.done)
-		if closed {
-			return
-		}
-		k.report(before, set, err, failedBefore)
-		if err == nil && k.snapshot != nil {
-			k.snapshot.save(set, k.log)
-		}
+		set, err := k.load(ctx, before, now, unknown)
+		k.finish(r, before, set, err, permit)
 	})
 	return r
+}
+
+// finish puts in place what came of a refresh, and tells those who care: first
+// the waiting requests, then the log and the snapshot, which may be slow.
+func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit instant) {
+	now := instantOf(k.now())
+	k.mu.Lock()
+	k.inFlight = nil
+	failedBefore, quiet := k.failed, noInstant
+	if err == nil {
+		k.counts.Refreshes++
+		k.failed, k.lastError = 0, nil
+		k.install(set)
+	} else if !k.closed { // what Close ended says nothing about PERS
+		k.counts.Refreshes++
+		k.counts.Failures++
+		k.failed++
+		k.lastError = err
+		k.unknownNext = permit // the permit is given back
+		quiet = now.add(k.pause(err, before.usable(now)))
+	}
+	if k.closed {
+		quiet = never
+	}
+	k.quiet.Store(int64(quiet))
+	closed := k.closed
+	k.mu.Unlock()
+	close(r.done)
+	if err != nil && closed {
+		return
+	}
+	k.report(before, set, err, failedBefore)
+	if err == nil && k.snapshot != nil {
+		k.snapshot.save(set, k.log)
+	}
 }
 
 // load reads the origin and makes a set of what it gives. Nothing that fails
