@@ -222,7 +222,7 @@ func (c *Config) keyring() (*keyring, error) {
 		}
 		origin = from
 	}
-	times := keyTimes{soft: fileLook, timeout: c.Timeout, maxBackoff: fileLook}
+	times := keyTimes{soft: fileLook, patience: filePatience, timeout: c.Timeout, maxBackoff: fileLook}
 	if origin != nil {
 		source = origin.name()
 	}
