@@ -75,15 +75,15 @@ func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit inst
 		quiet = never
 	}
 	k.quiet.Store(int64(quiet))
-	closed := k.closed
+	number, closed := k.counts.Refreshes, k.closed
 	k.mu.Unlock()
 	close(r.done)
 	if err != nil && closed {
 		return
 	}
 	k.report(before, set, err, failedBefore)
-	if err == nil && k.snapshot != nil {
-		k.snapshot.save(set, k.log)
+	if err == nil && k.snapshot != nil && set.source == "remote" {
+		k.snapshot.save(set, number, k.log)
 	}
 }
 
