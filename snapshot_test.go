@@ -253,7 +253,7 @@ func TestSnapshotNotWritable(t *testing.T) {
 					s.accepts(token)
 					synctest.Wait()
 					assert.Contains(t, s.status().Keys.SnapshotError, "cannot be written")
-					s.refresh(token)
+					s.refresh()
 				}
 				assert.Equal(t, 1, s.log.lines("not kept for the next start"))
 				assert.Empty(t, s.status().Keys.LastError, "the keys themselves are fine")

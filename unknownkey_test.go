@@ -19,7 +19,7 @@ import (
 
 const interval = 30 * time.Second
 
-// A hundred thousand strangers in some hours cause one fetch per interval,
+// Strangers without number, for some hours, cause one fetch per interval,
 // nobody with a known key waits, and a rotation in the middle shows in time.
 func TestUnknownKeyFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -27,7 +27,7 @@ func TestUnknownKeyFlood(t *testing.T) {
 		s.warm()
 		s.pers.now(slow(2*time.Second, up(s.iss)))
 		known := s.token()
-		const strangers, duration = 100_000, 3 * time.Hour
+		const strangers, duration = floodSize, 3 * time.Hour
 		begin := time.Now()
 
 		var flood sync.WaitGroup
