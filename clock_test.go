@@ -105,7 +105,7 @@ func TestClockSlew(t *testing.T) {
 // A clock far from the present, before 1970 even, is a clock like any other.
 func TestClockOfAnotherAge(t *testing.T) {
 	for _, now := range []time.Time{
-		time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), time.Unix(0, 0), time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), time.Unix(0, 0), time.Unix(-60, 0), time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
 		t.Run(now.Format(time.RFC3339), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

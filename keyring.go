@@ -210,28 +210,18 @@ func (t keyTimes) set(index *keyIndex, source string, loaded instant, maxAge tim
 	return s
 }
 
-// install makes set the current one. Keys that stay keep their identity, so
-// that what they verified stays good; those that go void it. The caller holds
-// mu, or is the only one to know the keyring.
+// install makes set the current one. What was verified by keys that stay is
+// still good; what was verified by those that left is void. The caller holds mu,
+// or is the only one to know the keyring.
 func (k *keyring) install(set *keySet) {
 	before := k.current.Load()
 	if before == nil || before.keyIndex == set.keyIndex {
 		k.current.Store(set)
 		return
 	}
-	index := set.keyIndex.withIdentities(before.keyIndex)
-	renewed := *set
-	renewed.keyIndex = index
-	k.current.Store(&renewed)
-	stays := make(map[*publicKey]bool, len(index.keys))
-	for _, key := range index.keys {
-		stays[key] = true
-	}
-	for _, key := range before.keys {
-		if !stays[key] {
-			key.gone.Store(true)
-		}
-	}
+	leave := set.follow(before.keyIndex)
+	k.current.Store(set)
+	leave() // after that, so that whoever finds a key gone finds its successor
 }
 
 // unavailable is the error for those whom the keys at hand do not help. The

@@ -5,6 +5,7 @@ package persauth_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,6 +211,31 @@ func TestDownAtRefresh(t *testing.T) {
 		}
 		assert.Less(t, time.Since(recovery), 35*time.Second)
 		assert.False(t, s.accepts(token).Verification().KeysStale)
+	})
+}
+
+// The keys get too old in the very moment in which a token with another key is
+// looked at: its caller waits for the new ones.
+func TestKeysEndWhileAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		var ticking atomic.Bool
+		s.restart(func(c *persauth.Config) {
+			c.Now = func() time.Time {
+				if ticking.Load() {
+					s.jump(time.Microsecond)
+				}
+				return s.iss.Clock().Now()
+			}
+		})
+		s.warm()
+		s.iss.Rotate()
+		token := s.token()
+		s.pers.now(slow(time.Second, up(s.iss)))
+		time.Sleep(hardAge - 2*time.Microsecond)
+		ticking.Store(true)
+		_, err := s.verify(token)
+		require.NoError(t, err)
 	})
 }
 

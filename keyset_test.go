@@ -1,10 +1,12 @@
 package persauth
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Times at the ends of what can be said neither wrap around nor come alive.
@@ -31,4 +33,21 @@ func TestKeySetTimes(t *testing.T) {
 	assert.False(t, instant(5).ahead(5, time.Hour))
 	assert.True(t, instant(5).ahead(4, time.Hour))
 	assert.False(t, instantOf(time.Unix(7200, 0)).ahead(0, time.Hour))
+}
+
+// A request that saw the keys overdue, and then took its time, does not ask at
+// once again what just failed.
+func TestNoRefreshRightAfterFailure(t *testing.T) {
+	now := instantOf(time.Unix(1<<30, 0))
+	times := keyTimes{soft: time.Minute, hard: time.Hour, timeout: time.Minute, maxBackoff: time.Minute}
+	k := newKeyring(fileOrigin("/missing"), times, now.time, slog.New(slog.DiscardHandler))
+	defer k.close()
+	set := times.set(&keyIndex{}, "remote", now.add(-2*time.Minute), 0)
+	k.install(set)
+	first := k.ask(set, now)
+	require.NotNil(t, first)
+	<-first.done
+	assert.Nil(t, k.ask(set, now))
+	assert.True(t, k.resting(now))
+	assert.NotNil(t, k.ask(set, now.add(time.Second)))
 }

@@ -191,6 +191,8 @@ func TestNoConnection(t *testing.T) {
 		"offline, file":        {Keys: persauth.FileKeys(file), ProjectKey: projectKey, Offline: true},
 		"offline, snapshot": {Keys: persauth.StaticKeys(iss.JWKS()), ProjectKey: projectKey, Offline: true,
 			Snapshot: filepath.Join(folder, "snapshot.json")},
+		"offline, snapshot and file": {Keys: persauth.FileKeys(file), ProjectKey: projectKey, Offline: true,
+			Snapshot: filepath.Join(folder, "snapshot.json")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ package persauth_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
@@ -128,6 +129,11 @@ func TestBadAnswerAtStart(t *testing.T) {
 				assert.Contains(t, fmt.Sprintf("%q", e.Error()), bad.text)
 				assert.Contains(t, fmt.Sprintf("%q", s.status().Keys.LastError), bad.text)
 				assert.False(t, s.status().Ready)
+				report := s.v.Explain(t.Context(), s.token())
+				require.ErrorIs(t, report.Err, persauth.ErrUnavailable)
+				text, err := json.Marshal(report)
+				require.NoError(t, err)
+				s.discreet("report", string(text))
 				s.pers.now(up(s.iss))
 				time.Sleep(5 * time.Second)
 				s.accepts(s.token())

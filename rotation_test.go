@@ -156,6 +156,9 @@ func TestSameKeysWrittenAnew(t *testing.T) {
 				s.accepts(token)
 			}
 			assert.Equal(t, verified, s.status().Counters.Verified)
+			for i, info := range s.status().Keys.Keys {
+				assert.Equal(t, i, info.Position)
+			}
 		}
 		// The log names keys that come and go, not refreshes.
 		assert.Equal(t, 3, s.log.lines("keys changed"), s.log)
