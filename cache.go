@@ -25,10 +25,11 @@ type bounded[V any] struct {
 }
 
 // newBounded makes a memory for at least size entries. The room of a shard is
-// a quarter above its share, because hashes do not spread evenly.
+// a quarter above its share, because hashes do not spread evenly; with shares of
+// 512 and more that is over five standard deviations.
 func newBounded[V any](size int) *bounded[V] {
 	b := &bounded[V]{seed: maphash.MakeSeed()}
-	if size < 64*shardCount {
+	if size < 512*shardCount {
 		b.shards = make([]cacheShard[V], 1)
 		b.shards[0].limit = max(size, 1)
 	} else {

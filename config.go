@@ -270,7 +270,7 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 		}
 		origin = from
 	}
-	times := keyTimes{soft: fileLook, timeout: c.Timeout, maxBackoff: fileLook}
+	times := keyTimes{soft: fileLook, patience: filePatience, timeout: c.Timeout, maxBackoff: fileLook}
 	if origin != nil {
 		source = origin.name()
 	}
@@ -297,28 +297,28 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 // begin installs the keys to start with: the snapshot where it can be used,
 // otherwise those that came with the service.
 func (k *keyring) begin(seed *keyIndex, source string, now instant) {
+	_, remote := k.origin.(remoteOrigin)
+	var set *keySet
 	if k.snapshot != nil {
-		index, fetched, err := k.snapshot.load(now)
+		index, fetched, err := k.snapshot.load(now, k.times.hard)
 		if err != nil {
 			k.log.Warn("persauth: keys from before the last stop cannot be used", "error", err)
+		} else if index != nil {
+			set = k.times.set(index, "snapshot", fetched, 0)
 		}
-		set := k.times.set(index, "snapshot", fetched, 0)
-		if _, remote := k.origin.(remoteOrigin); !remote {
-			set.soft, set.hard = never, never
-		}
-		if err == nil && index != nil && set.usable(now) {
-			k.install(set)
-			return
+		if set != nil && !remote {
+			k.origin = nil // where the snapshot is used, Keys are not
 		}
 	}
-	if seed == nil {
+	if set == nil && seed != nil {
+		set = k.times.set(seed, source, now, 0)
+	}
+	if set == nil {
 		return
 	}
-	set := k.times.set(seed, source, now, 0)
-	if source == "seed" {
-		set.soft = now // nobody knows how old it is: PERS is asked at once
-	} else if k.origin == nil {
-		set.soft = never
+	if remote {
+		// PERS may have changed its keys while nobody asked.
+		set.due, set.soft = now, now
 	}
 	k.install(set)
 }

@@ -24,15 +24,16 @@ import (
 // maxSetSize bounds a key set, in bytes.
 const maxSetSize = 1 << 20
 
-// publicKey is one usable key. All but gone is immutable.
+// publicKey is one usable key. All but what gone points to is immutable.
 type publicKey struct {
 	KeyInfo
 	public crypto.PublicKey
 	raw    jsontext.Value // as it stands in the set
 
 	// gone is set when a refresh no longer brings this key. Tokens that were
-	// verified with it are void from then on.
-	gone atomic.Bool
+	// verified with it are void from then on. One key has one gone, in every set
+	// that it stays in.
+	gone *atomic.Bool
 }
 
 // fits reports whether the key may check signatures of the algorithm.
@@ -216,7 +217,7 @@ func (r *setReader) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 // readKey reads one JWK. It always returns a key; one that cannot be used has a
 // Problem.
 func readKey(position int, raw jsontext.Value) *publicKey {
-	key := &publicKey{raw: raw}
+	key := &publicKey{raw: raw, gone: new(atomic.Bool)}
 	key.Position = position
 	var m jwkMembers
 	if err := strictObject(raw, &m); err != nil {
@@ -292,23 +293,27 @@ func (k *publicKey) allow(m *jwkMembers) error {
 	return nil
 }
 
-// withIdentities returns the index with those keys replaced that before has
-// too, so that a key stays one and the same from set to set.
-func (x *keyIndex) withIdentities(before *keyIndex) *keyIndex {
-	known := make(map[string][]*publicKey, len(before.keys))
+// follow makes x, which nobody uses yet, the successor of before: keys that stay
+// share their gone, and those that do not are marked as gone by leave.
+func (x *keyIndex) follow(before *keyIndex) (leave func()) {
+	old := make(map[string][]*publicKey, len(before.keys))
 	for _, key := range before.keys {
-		known[key.Thumbprint] = append(known[key.Thumbprint], key)
+		old[key.Thumbprint] = append(old[key.Thumbprint], key)
 	}
-	keys := slices.Clone(x.keys)
-	for i, key := range keys {
-		for _, old := range known[key.Thumbprint] {
-			if key.sameAs(old) {
-				keys[i] = old
-				break
+	stays := make(map[*atomic.Bool]bool, len(x.keys))
+	for _, key := range x.keys {
+		if i := slices.IndexFunc(old[key.Thumbprint], key.sameAs); i >= 0 {
+			key.gone = old[key.Thumbprint][i].gone
+			stays[key.gone] = true
+		}
+	}
+	return func() {
+		for _, key := range before.keys {
+			if !stays[key.gone] {
+				key.gone.Store(true)
 			}
 		}
 	}
-	return newKeyIndex(keys, x.skipped, x.body)
 }
 
 // candidates returns the keys that the header may mean: those of its "kid" that
