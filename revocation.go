@@ -120,7 +120,7 @@ func (t *parsed) inquiry() inquiry { return inquiry{t.token, t.header.kid, &t.cl
 // revokedByPERS notes that a token whose signature is good is not accepted any
 // more: that is for good.
 func (v *Verifier) revokedByPERS(token string, c *Claims) *Error {
-	v.denied.token(digestToken(token), c.expiresAt.add(v.expect.leeway), v.clock())
+	v.denied.token(token, c.expiresAt.add(v.expect.leeway), v.clock())
 	return errRevoked("PERS")
 }
 
