@@ -54,8 +54,8 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 		renewed := *r
 		renewed.claims.verification.KeysStale = stale
 		renewed.denied = version
+		v.seen.replace(hash, r, &renewed)
 		r = &renewed
-		v.seen.put(hash, r)
 	}
 	return r
 }

@@ -179,7 +179,7 @@ func (v *Verifier) graceful(r *remembered) *Claims {
 	if !r.claims.verification.InGrace {
 		marked := *r
 		marked.claims.verification.InGrace = true
-		v.seen.put(v.seen.hash(r.token), &marked)
+		v.seen.replace(v.seen.hash(r.token), r, &marked)
 		r = &marked
 	}
 	return &r.claims
