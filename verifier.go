@@ -23,6 +23,7 @@ type Verifier struct {
 	headers *bounded[*knownHeader] // headers of tokens whose signature held
 
 	oracle     *oracle // nil: PERS is not asked about tokens
+	strangers  bool    // PERS is asked about tokens whose key is not at hand
 	revocation RevocationPolicy
 	denied     *denyList
 
@@ -54,6 +55,7 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	if pers != nil && !cfg.Offline {
 		v.oracle = newOracle(pers, tree, &cfg)
+		v.strangers = cfg.UnknownKeyCalls != NoCalls
 	}
 	return v, nil
 }
@@ -93,7 +95,7 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instan
 		return nil, err
 	}
 	checked := noInstant
-	if _, ages := v.revocation.applies(&t.claims.Claims); v.oracle != nil && (ages || f.stranger) {
+	if _, ages := v.revocation.applies(&t.claims.Claims); f.stranger || ages && v.oracle != nil {
 		err = v.ask(ctx, t, f, false)
 		checked = v.clock()
 	}
@@ -129,7 +131,7 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		}
 		key, f.keys, err = v.findKey(ctx, t, keys, err)
 		now = v.clock()
-		f.stranger = (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
+		f.stranger = v.strangers && (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
 	}
 	f.key = key
 	if err != nil {
