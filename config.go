@@ -272,7 +272,7 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 			seed, err = parseKeys(body)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("Keys: %w", err)
+			return nil, fmt.Errorf("source of Keys: %w", err)
 		}
 		origin = from
 	}
@@ -295,7 +295,7 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 	k.snapshot = kept
 	k.begin(seed, source, instantOf(c.Now()))
 	if c.Offline && kept != nil && k.current.Load() == nil {
-		return nil, errors.Join(errors.New("Offline is set, and there are no keys"), kept.problem())
+		return nil, errors.Join(errors.New("no keys, and Offline is set"), kept.problem())
 	}
 	return k, nil
 }
