@@ -13,6 +13,10 @@ import (
 // NoLeeway, as [Config.Leeway], allows no difference between clocks at all.
 const NoLeeway time.Duration = -1
 
+// NoCalls, as [Config.UnknownKeyCalls], never asks PERS about a token whose key is
+// not at hand.
+const NoCalls = -1
+
 const (
 	defaultLeeway          = 30 * time.Second
 	maxLeeway              = 10 * time.Minute
@@ -93,7 +97,9 @@ type Config struct {
 	// are made in an hour at most: about tokens whose key is not at hand, and
 	// about whether tokens were revoked. A minute's worth may come at once.
 	// Default 1,800 and 7,200. PERS allows 10,000 calls of any kind to all
-	// that use one project key: divide by the number of instances.
+	// that use one project key: divide by the number of instances. With
+	// UnknownKeyCalls set to [NoCalls] a token whose key is not at hand is
+	// refused with [ErrUnknownKey], and never leaves the process.
 	UnknownKeyCalls, RevocationCalls int
 
 	// CacheTokens is how many verified tokens are remembered at least; at most
@@ -172,7 +178,7 @@ func (c *Config) check() error {
 	if c.Timeout < 0 {
 		fail("Timeout is %v, which is negative", c.Timeout)
 	}
-	if c.CacheTokens < 0 || c.UnknownKeyCalls < 0 || c.RevocationCalls < 0 {
+	if c.CacheTokens < 0 || c.UnknownKeyCalls < NoCalls || c.RevocationCalls < 0 {
 		fail("CacheTokens, UnknownKeyCalls and RevocationCalls must not be negative")
 	}
 	if c.Revocation.maxAge < 0 || c.Revocation.grace < 0 {
@@ -182,8 +188,8 @@ func (c *Config) check() error {
 	if c.Revocation.mode == revocationEvery && !remote {
 		fail("Revocation asks PERS about tokens: that needs ProjectKey, and not Offline")
 	}
-	if len(c.RemoteAlgorithms) > 0 && !remote {
-		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, and not Offline")
+	if len(c.RemoteAlgorithms) > 0 && (!remote || c.UnknownKeyCalls == NoCalls) {
+		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, not Offline, and not NoCalls")
 	}
 	for _, alg := range c.RemoteAlgorithms {
 		if !symmetric(alg) {
@@ -266,7 +272,7 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 			seed, err = parseKeys(body)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("Keys: %w", err)
+			return nil, fmt.Errorf("source of Keys: %w", err)
 		}
 		origin = from
 	}
@@ -289,7 +295,7 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 	k.snapshot = kept
 	k.begin(seed, source, instantOf(c.Now()))
 	if c.Offline && kept != nil && k.current.Load() == nil {
-		return nil, errors.Join(errors.New("Offline is set, and there are no keys"), kept.problem())
+		return nil, errors.Join(errors.New("no keys, and Offline is set"), kept.problem())
 	}
 	return k, nil
 }

@@ -138,6 +138,8 @@ func TestClaimForms(t *testing.T) {
 		`"cnf":{"jkt":"thumb"}`:                 {nil, nil},
 		`"cnf":null`:                            {persauth.ErrClaims, persauth.ErrClaims},
 		`"cnf":"thumb"`:                         {persauth.ErrClaims, persauth.ErrClaims},
+		`"cnf":{}`:                              {persauth.ErrClaims, persauth.ErrClaims},
+		`"cnf":{"x5t#S256":"thumb"}`:            {persauth.ErrClaims, persauth.ErrClaims},
 		`"cnf":{"jkt":""}`:                      {persauth.ErrClaims, persauth.ErrClaims},
 		`"cnf":{"jkt":null}`:                    {persauth.ErrClaims, persauth.ErrClaims},
 		`"cnf":{"jkt":["thumb"]}`:               {persauth.ErrClaims, persauth.ErrClaims},

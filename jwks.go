@@ -225,9 +225,7 @@ func readKey(position int, raw jsontext.Value) *publicKey {
 		return key
 	}
 	key.Type = m.Kty
-	if m.Kid != nil {
-		key.KeyID, key.hasID = *m.Kid, true
-	}
+	key.KeyID, key.hasID = m.Kid.value, m.Kid.given
 	if err := key.read(&m); err != nil {
 		key.Problem = err.Error()
 		key.Algorithms = nil
@@ -283,12 +281,12 @@ func (k *publicKey) read(m *jwkMembers) error {
 // these only the one that it names (RFC 7517 §4.4).
 func (k *publicKey) allow(m *jwkMembers) error {
 	for _, name := range algorithmNames {
-		if algorithms[name].takes(k.public) && (m.Alg == nil || *m.Alg == name) {
+		if algorithms[name].takes(k.public) && (!m.Alg.given || m.Alg.value == name) {
 			k.Algorithms = append(k.Algorithms, name)
 		}
 	}
 	if len(k.Algorithms) == 0 {
-		return fmt.Errorf(`its "alg" %s is not one for this key`, quoted(*m.Alg))
+		return fmt.Errorf(`its "alg" %s is not one for this key`, quoted(m.Alg.value))
 	}
 	return nil
 }

@@ -37,31 +37,31 @@ func badReplies(t testing.TB) map[string]struct {
 		"timeout":                {hanging, "deadline exceeded"},
 		"stalled in the body":    {stalling(valid), "deadline exceeded"},
 		"cut off":                {truncated(valid), "unexpected EOF"},
-		"over 1 MiB":             {answers(200, large), "larger than"},
+		"over 1 MiB":             {replies(200, large), "larger than"},
 		"endless":                {endless, "larger than"},
-		"nothing":                {answers(200, nil), "key set is"},
-		"no content":             {answers(204, nil), "key set is"},
-		"a page":                 {answers(200, []byte("<!doctype html><title>Hello</title>")), "key set is"},
-		"half a set":             {answers(200, valid[:len(valid)-2]), "key set is"},
-		"more after the set":     {answers(200, append(bytes.Clone(valid), "{}"...)), "key set is"},
-		"empty set":              {answers(200, []byte(`{"keys":[]}`)), "no usable key"},
-		"no keys":                {answers(200, []byte(`{}`)), `no \"keys\"`},
-		"null keys":              {answers(200, []byte(`{"keys":null}`)), "not an array"},
-		"keys twice":             {answers(200, []byte(`{"keys":[],"keys":[]}`)), "twice"},
-		"another case":           {answers(200, bytes.Replace(valid, []byte(`"keys"`), []byte(`"Keys"`), 1)), `no \"keys\"`},
-		"null":                   {answers(200, []byte(`null`)), "not a JSON object"},
-		"an array":               {answers(200, []byte(`[]`)), "not a JSON object"},
-		"a key, not a set":       {answers(200, other.Keys()[0].JWK()), "a JWK, not a JWK Set"},
-		"unusable keys":          {answers(200, []byte(`{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"RSA","n":"AQAB","e":"AQAB"},17]}`)), "no usable key"},
-		"an error in JSON":       {answers(200, []byte(`{"error":"busy"}`)), `no \"keys\"`},
-		"redirect to a stranger": {answers(302, nil, "Location", "https://evil.test/v2/.well-known/jwks.json"), "another host"},
-		"redirect to http":       {answers(307, nil, "Location", "http://"+persHost+"/v2/.well-known/jwks.json"), "another host"},
-		"redirect to a port":     {answers(308, nil, "Location", "https://"+persHost+":8443/v2/.well-known/jwks.json"), "another host"},
-		"redirect in a circle":   {answers(302, nil, "Location", "/v2/.well-known/jwks.json"), "more than three times"},
-		"redirect to nowhere":    {answers(302, nil), "status 302"},
+		"nothing":                {replies(200, nil), "key set is"},
+		"no content":             {replies(204, nil), "key set is"},
+		"a page":                 {replies(200, []byte("<!doctype html><title>Hello</title>")), "key set is"},
+		"half a set":             {replies(200, valid[:len(valid)-2]), "key set is"},
+		"more after the set":     {replies(200, append(bytes.Clone(valid), "{}"...)), "key set is"},
+		"empty set":              {replies(200, []byte(`{"keys":[]}`)), "no usable key"},
+		"no keys":                {replies(200, []byte(`{}`)), `no \"keys\"`},
+		"null keys":              {replies(200, []byte(`{"keys":null}`)), "not an array"},
+		"keys twice":             {replies(200, []byte(`{"keys":[],"keys":[]}`)), "twice"},
+		"another case":           {replies(200, bytes.Replace(valid, []byte(`"keys"`), []byte(`"Keys"`), 1)), `no \"keys\"`},
+		"null":                   {replies(200, []byte(`null`)), "not a JSON object"},
+		"an array":               {replies(200, []byte(`[]`)), "not a JSON object"},
+		"a key, not a set":       {replies(200, other.Keys()[0].JWK()), "a JWK, not a JWK Set"},
+		"unusable keys":          {replies(200, []byte(`{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"RSA","n":"AQAB","e":"AQAB"},17]}`)), "no usable key"},
+		"an error in JSON":       {replies(200, []byte(`{"error":"busy"}`)), `no \"keys\"`},
+		"redirect to a stranger": {replies(302, nil, "Location", "https://evil.test/v2/.well-known/jwks.json"), "another host"},
+		"redirect to http":       {replies(307, nil, "Location", "http://"+persHost+"/v2/.well-known/jwks.json"), "another host"},
+		"redirect to a port":     {replies(308, nil, "Location", "https://"+persHost+":8443/v2/.well-known/jwks.json"), "another host"},
+		"redirect in a circle":   {replies(302, nil, "Location", "/v2/.well-known/jwks.json"), "more than three times"},
+		"redirect to nowhere":    {replies(302, nil), "status 302"},
 	}
 	for _, status := range []int{300, 304, 400, 401, 403, 404, 410, 429, 500, 502, 503, 504, 599} {
-		cases[fmt.Sprint("status ", status, " with a set")] = c{answers(status, valid), fmt.Sprint("status ", status)}
+		cases[fmt.Sprint("status ", status, " with a set")] = c{replies(status, valid), fmt.Sprint("status ", status)}
 	}
 	return cases
 }
@@ -146,7 +146,7 @@ func TestBadAnswerAtStart(t *testing.T) {
 func TestProjectKeyRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
-		s.pers.now(answers(401, []byte(projectKey)))
+		s.pers.now(replies(401, []byte(projectKey)))
 		e := s.refuses(s.token(), persauth.ErrUnavailable)
 		assert.Contains(t, e.Error(), "does not accept the project key")
 	})
@@ -158,7 +158,7 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 		s := serve(t)
 		s.pers.now(func(req *http.Request) (*http.Response, error) {
 			if req.URL.RawQuery == "" {
-				return answers(302, nil, "Location", "jwks.json?version=2")(req)
+				return replies(302, nil, "Location", "jwks.json?version=2")(req)
 			}
 			return up(s.iss)(req)
 		})
@@ -172,7 +172,7 @@ func TestUnusableKeyAmongGoodOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
 		body := bytes.Replace(s.iss.JWKS(), []byte(`[`), []byte(`[{"kty":"future","kid":"odd"},`), 1)
-		s.pers.now(answers(200, body))
+		s.pers.now(replies(200, body))
 		s.accepts(s.token())
 		synctest.Wait()
 		status := s.status()

@@ -45,10 +45,10 @@ func TestFailuresAreNotRemembered(t *testing.T) {
 	assert.Zero(t, v.Status().Counters.Recalled)
 }
 
-// The memory is bounded, and can be done without.
+// The memory is bounded.
 func TestRememberedIsBounded(t *testing.T) {
 	iss := persauthtest.NewIssuer(t, persauthtest.WithAlgorithms("EdDSA"))
-	for size, most := range map[int]int{persauth.NoMemory: 0, 1: 3, 20: 50} {
+	for size, most := range map[int]int{1: 3, 20: 50} {
 		v := iss.Verifier(func(c *persauth.Config) { c.CacheTokens = size })
 		for range 200 {
 			_, err := v.Verify(t.Context(), iss.UserToken("acme"))

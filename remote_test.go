@@ -79,7 +79,7 @@ func TestRetryAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := serve(t)
-				s.pers.now(answers(429, nil, "Retry-After", c.value()))
+				s.pers.now(replies(429, nil, "Retry-After", c.value()))
 				e := s.refuses(s.token(), persauth.ErrUnavailable)
 				require.GreaterOrEqual(t, e.RetryAfter, c.min)
 				require.LessOrEqual(t, e.RetryAfter, c.max)
@@ -90,7 +90,7 @@ func TestRetryAfter(t *testing.T) {
 				time.Sleep(time.Microsecond)
 				s.accepts(s.token())
 
-				s.pers.now(answers(503, nil, "Retry-After", c.value()))
+				s.pers.now(replies(503, nil, "Retry-After", c.value()))
 				time.Sleep(softAge)
 				s.accepts(s.token())
 				synctest.Wait()

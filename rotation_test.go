@@ -61,7 +61,7 @@ func TestKeyRemoved(t *testing.T) {
 		assert.Len(t, s.status().Keys.Keys, 1)
 
 		// It comes back: its tokens are good again.
-		s.pers.now(answers(200, jwks(stays, old)))
+		s.pers.now(replies(200, jwks(stays, old)))
 		s.refresh()
 		s.accepts(remembered)
 	})
@@ -88,17 +88,17 @@ func TestKeyReplacedUnderItsKid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
 		one, other := newKey(t, "main", "ES256"), newKey(t, "main", "ES256")
-		s.pers.now(answers(200, jwks(one)))
+		s.pers.now(replies(200, jwks(one)))
 		old, token := s.tokenBy(one), s.tokenBy(other)
 		s.accepts(old)
 		s.refuses(token, persauth.ErrSignature)
-		s.pers.now(answers(200, jwks(other)))
+		s.pers.now(replies(200, jwks(other)))
 		s.refresh()
 		s.refuses(old, persauth.ErrSignature)
 		s.accepts(token)
 
 		// Both under one kid, for a while: both are good.
-		s.pers.now(answers(200, jwks(one, other)))
+		s.pers.now(replies(200, jwks(one, other)))
 		s.refresh()
 		s.accepts(old)
 		s.accepts(token)
@@ -117,13 +117,13 @@ func TestKeyChangesItsUse(t *testing.T) {
 				s := serve(t)
 				key, beside := newKey(t, "rsa", "RS256"), newKey(t, "beside", "ES256")
 				body := jwks(key, beside)
-				s.pers.now(answers(200, body))
+				s.pers.now(replies(200, body))
 				token := s.tokenBy(key)
 				s.accepts(token)
 				s.accepts(token)
 				changed := bytes.Replace(body, []byte(change[0]), []byte(change[1]), 1)
 				require.NotEqual(t, body, changed)
-				s.pers.now(answers(200, changed))
+				s.pers.now(replies(200, changed))
 				s.refresh()
 				_, err := s.verify(token)
 				require.Error(t, err)
@@ -138,7 +138,7 @@ func TestSameKeysWrittenAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
 		a, b := newKey(t, "a", "ES256"), newKey(t, "b", "EdDSA")
-		s.pers.now(answers(200, jwks(a, b)))
+		s.pers.now(replies(200, jwks(a, b)))
 		tokens := []string{s.tokenBy(a), s.tokenBy(b)}
 		for _, token := range tokens {
 			s.accepts(token)
@@ -149,7 +149,7 @@ func TestSameKeysWrittenAnew(t *testing.T) {
 			jwks(a, newKey(t, "c", "ES256"), b),
 			jwks(a, b, a),
 		} {
-			s.pers.now(answers(200, body))
+			s.pers.now(replies(200, body))
 			s.refresh()
 			verified := s.status().Counters.Verified
 			for _, token := range tokens {

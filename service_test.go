@@ -46,7 +46,10 @@ func serve(t testing.TB, changes ...func(*persauth.Config)) *service {
 		BaseURL:    "https://" + persHost + "/v2",
 		HTTPClient: &http.Client{Transport: s.pers},
 		Now:        iss.Clock().Now,
-		Logger:     slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		// These tests are about keys. What PERS says of tokens has its own.
+		Revocation:      persauth.RevocationOff,
+		UnknownKeyCalls: persauth.NoCalls,
+		Logger:          slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, change := range changes {
 		change(&s.cfg)

@@ -275,8 +275,8 @@ func TestSnapshotIsAtomic(t *testing.T) {
 		extra := bytes.Replace(key.JWK(), []byte(`"key"`), []byte(`"`+string(rune('a'+i%26))+`"`), 1)
 		large = append(append(large[:len(large)-2], ','), append(extra, "]}"...)...)
 	}
-	one.pers.now(answers(200, large))
-	other.pers.now(answers(200, jwks(key)))
+	one.pers.now(replies(200, large))
+	other.pers.now(replies(200, jwks(key)))
 	one.warm()
 	one.v.Close()
 	one.restart()

@@ -98,8 +98,8 @@ func (p *fakePERS) RoundTrip(req *http.Request) (*http.Response, error) {
 	return next(req)
 }
 
-// answers gives a body and, in pairs, headers.
-func answers(status int, body []byte, header ...string) reply {
+// replies gives a body and, in pairs, headers.
+func replies(status int, body []byte, header ...string) reply {
 	return func(req *http.Request) (*http.Response, error) {
 		return respond(req, status, bytes.NewReader(body), header...), nil
 	}

@@ -137,7 +137,7 @@ func TestRotationDuringRefresh(t *testing.T) {
 		s.warm()
 		old := s.token()
 		time.Sleep(softAge)
-		s.pers.now(slow(time.Second, answers(200, s.iss.JWKS())))
+		s.pers.now(slow(time.Second, replies(200, s.iss.JWKS())))
 		s.accepts(old) // starts a refresh that will bring the old set
 		s.iss.Rotate()
 		token := s.token()

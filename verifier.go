@@ -23,6 +23,7 @@ type Verifier struct {
 	headers *bounded[*knownHeader] // headers of tokens whose signature held
 
 	oracle     *oracle // nil: PERS is not asked about tokens
+	strangers  bool    // PERS is asked about tokens whose key is not at hand
 	revocation RevocationPolicy
 	denied     *denyList
 
@@ -54,6 +55,7 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	if pers != nil && !cfg.Offline {
 		v.oracle = newOracle(pers, tree, &cfg, v.conclude)
+		v.strangers = cfg.UnknownKeyCalls != NoCalls
 	}
 	return v, nil
 }
@@ -88,7 +90,7 @@ func (v *Verifier) verify(ctx context.Context, token string, keys *keySet, now i
 // of PERS where it is needed. why is the purpose of asking about a stranger's.
 func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, why purpose) (*Claims, error) {
 	f, err := v.local(ctx, t, keys, now)
-	if err != nil && (!f.stranger || v.oracle == nil) {
+	if err != nil && !f.stranger {
 		return nil, err
 	}
 	r := v.record(t, f)
@@ -128,7 +130,7 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		}
 		key, f.keys, err = v.findKey(ctx, t, keys, err)
 		now = v.clock()
-		f.stranger = (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
+		f.stranger = v.strangers && (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
 	}
 	f.key = key
 	if err != nil {
