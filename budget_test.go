@@ -14,7 +14,7 @@ import (
 
 // PERS may ask for a pause, in seconds or until a time. It counts for every
 // question, and the callers hear of it.
-func TestRetryAfter(t *testing.T) {
+func TestPauses(t *testing.T) {
 	for name, c := range map[string]struct {
 		header func(now time.Time) string
 		pause  time.Duration // 0: none
@@ -26,11 +26,11 @@ func TestRetryAfter(t *testing.T) {
 		"a past date": {func(time.Time) string { return "Fri, 31 Dec 1999 23:59:59 GMT" }, 0},
 		"zero":        {func(time.Time) string { return "0" }, 0},
 		"negative":    {func(time.Time) string { return "-5" }, 0},
-		"too large":   {func(time.Time) string { return "99999999999999999999" }, 0},
+		"too large":   {func(time.Time) string { return "99999999999999999999" }, 5 * time.Minute},
 		"words":       {func(time.Time) string { return "a while" }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, pers fakePERS) {
+			inLab(t, func(t *testing.T, pers lab) {
 				asked := 0
 				v := pers.warm(verifyBy(pers.Server, func(r *http.Request) (*http.Response, error) {
 					if asked++; asked == 1 {
@@ -59,19 +59,19 @@ func TestRetryAfter(t *testing.T) {
 // allows.
 func TestBudgets(t *testing.T) {
 	for name, c := range map[string]struct {
-		token           func(fakePERS) string
+		token           func(lab) string
 		perHour         int // 0: the default
 		atOnce, anHour  int
 		unknownKeyCalls bool
 	}{
-		"unknown keys":             {fakePERS.stranger, 0, 30, 1800, true},
-		"revocation":               {fakePERS.yearly, 0, 120, 7200, false},
-		"unknown keys, configured": {fakePERS.stranger, 600, 10, 600, true},
-		"revocation, configured":   {fakePERS.yearly, 600, 10, 600, false},
-		"less than one a minute":   {fakePERS.stranger, 12, 1, 12, true},
+		"unknown keys":             {lab.stranger, 0, 30, 1800, true},
+		"revocation":               {lab.yearly, 0, 120, 7200, false},
+		"unknown keys, configured": {lab.stranger, 600, 10, 600, true},
+		"revocation, configured":   {lab.yearly, 600, 10, 600, false},
+		"less than one a minute":   {lab.stranger, 12, 1, 12, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, pers fakePERS) {
+			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm(func(cfg *persauth.Config) {
 					if c.unknownKeyCalls {
 						cfg.UnknownKeyCalls = c.perHour
@@ -105,7 +105,7 @@ func TestBudgets(t *testing.T) {
 
 // A call that is repeated costs twice.
 func TestRetriesComeOutOfTheBudget(t *testing.T) {
-	inBubble(t, func(t *testing.T, pers fakePERS) {
+	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls = 180 })
 		pers.Fault(persauthtest.Verify, persauthtest.Down)
 		for range 4 {
@@ -117,7 +117,7 @@ func TestRetriesComeOutOfTheBudget(t *testing.T) {
 
 func TestMemoryOfVerdicts(t *testing.T) {
 	t.Run("accepted for 5 minutes", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, pers fakePERS) {
+		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
 			token := pers.stranger()
 			claims := accepts(t, v, token)
@@ -133,7 +133,7 @@ func TestMemoryOfVerdicts(t *testing.T) {
 		})
 	})
 	t.Run("accepted until it expires", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, pers fakePERS) {
+		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm(func(cfg *persauth.Config) { cfg.Leeway = persauth.NoLeeway })
 			token := pers.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(time.Minute).Unix()})
 			accepts(t, v, token)
@@ -143,7 +143,7 @@ func TestMemoryOfVerdicts(t *testing.T) {
 		})
 	})
 	t.Run("rejected for 30 seconds", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, pers fakePERS) {
+		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
 			token := pers.stranger()
 			pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
@@ -160,7 +160,7 @@ func TestMemoryOfVerdicts(t *testing.T) {
 		})
 	})
 	t.Run("not believed for 5 seconds", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, pers fakePERS) {
+		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
 			token := pers.stranger()
 			pers.Fault(persauthtest.Verify, persauthtest.Contradictory.Times(1))
@@ -173,12 +173,31 @@ func TestMemoryOfVerdicts(t *testing.T) {
 		})
 	})
 	t.Run("no answer is not remembered", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, pers fakePERS) {
+		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
 			token := pers.stranger()
 			pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(1))
 			refuses(t, v, token, persauth.ErrUnavailable)
 			accepts(t, v, token)
 		})
+	})
+}
+
+// PERS' clock may differ, and knows no leeway: a token that is in time only by
+// the leeway may be refused for its time, and not for good.
+func TestRefusedWithinTheLeeway(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationAlways })
+		young := pers.iss.Token(map[string]any{"nbf": time.Now().Add(20 * time.Second).Unix()})
+		pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
+		refuses(t, v, young, persauth.ErrNotYetValid)
+		time.Sleep(30 * time.Second)
+		accepts(t, v, young)
+
+		old := pers.iss.Token(map[string]any{"exp": time.Now().Add(10 * time.Second).Unix()})
+		accepts(t, v, old)
+		time.Sleep(20 * time.Second)
+		refuses(t, v, old, persauth.ErrExpired)
+		assert.Zero(t, v.Status().Revoked)
 	})
 }

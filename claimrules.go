@@ -109,8 +109,3 @@ func (c *Claims) window(e *expectation) (start, end instant) {
 	}
 	return start, c.expiresAt.add(e.leeway)
 }
-
-// inTime reports whether now is within the token's time, with no leeway.
-func (c *Claims) inTime(now instant) bool {
-	return now >= c.notBefore && now >= c.issuedAt && now < c.expiresAt
-}

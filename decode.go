@@ -218,6 +218,11 @@ func (c *candidate) object(dec *jsontext.Decoder, tree []claimMember) error {
 			err = dec.SkipValue()
 		case m.inner != nil && dec.PeekKind() == '{':
 			err = c.object(dec, m.inner)
+			if m.name == "cnf" && c.confirmation == "" {
+				// Bound to something else (RFC 7800 §3.1), of which there
+				// will be no proof: not a bearer token.
+				c.note(fieldConfirmation, "an object without it")
+			}
 		case m.inner == nil && m.field.list() && dec.PeekKind() == '[':
 			err = c.array(dec, m.field)
 		default:
@@ -241,7 +246,7 @@ func (c *candidate) array(dec *jsontext.Decoder, field claimField) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	var texts []string
+	texts := []string{}
 	for dec.PeekKind() != ']' {
 		v, err := dec.ReadValue()
 		if err != nil {

@@ -37,8 +37,7 @@ var (
 	ErrClaims = errors.New("claims are invalid")
 	// ErrRevoked: the token was good, and has been revoked.
 	ErrRevoked = errors.New("token is revoked")
-	// ErrRejected: PERS does not accept a token whose key is not at hand, or
-	// one that is in time by the leeway alone.
+	// ErrRejected: PERS does not accept a token whose key is not at hand.
 	ErrRejected = errors.New("token is rejected by PERS")
 	// ErrRemoteMismatch: PERS' answer contradicts itself or the token. Such an
 	// error is also ErrUnavailable: the token may be good or bad.

@@ -23,7 +23,7 @@ import (
 func TestVouchedTokenIsVerifiedLocallyOnceItsKeyIsThere(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"in constant use": time.Second, "used now and then": 7 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, pers fakePERS) {
+			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm()
 				token := pers.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(time.Hour).Unix()})
 				assert.Equal(t, persauth.VerifiedRemotely, accepts(t, v, token).Verification().Method)
@@ -46,7 +46,7 @@ func TestVouchedTokenIsVerifiedLocallyOnceItsKeyIsThere(t *testing.T) {
 // A key that comes does not save a token that was revoked, nor one that it has
 // not signed.
 func TestVouchedTokenWhenItsKeyIsThere(t *testing.T) {
-	inBubble(t, func(t *testing.T, pers fakePERS) {
+	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationEvery(5 * time.Minute) })
 		good := pers.stranger()
 		hidden := pers.iss.UnpublishedKey()
@@ -72,7 +72,7 @@ func TestVouchedTokenWhenItsKeyIsThere(t *testing.T) {
 
 // Revoked tokens do not use up what checks known callers.
 func TestRejectedTokensLeaveTheRevocationLane(t *testing.T) {
-	inBubble(t, func(t *testing.T, pers fakePERS) {
+	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
 		token := pers.stranger()
 		accepts(t, v, token)
@@ -94,7 +94,7 @@ func TestRejectedTokensLeaveTheRevocationLane(t *testing.T) {
 func TestAnswersCountWhenNobodyWaits(t *testing.T) {
 	for _, kind := range []string{"unknown key", "known key", "verdict too old"} {
 		t.Run(kind, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, pers fakePERS) {
+			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm()
 				token := pers.yearly()
 				switch kind {
@@ -127,7 +127,7 @@ func TestAnswersCountWhenNobodyWaits(t *testing.T) {
 
 // A caller who has left already costs no question, and learns no more than that.
 func TestCallerWhoHasLeft(t *testing.T) {
-	inBubble(t, func(t *testing.T, pers fakePERS) {
+	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
 		refuses(t, v, pers.iss.UnknownKeyToken(), persauth.ErrRejected) // takes the permit of the interval
 		asked := pers.asked()
@@ -151,7 +151,7 @@ func TestCallerWhoHasLeft(t *testing.T) {
 func TestCoalescing(t *testing.T) {
 	for _, kind := range []string{"unknown key", "known key", "symmetric"} {
 		t.Run(kind, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, pers fakePERS) {
+			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm(func(cfg *persauth.Config) { cfg.RemoteAlgorithms = []string{"HS256"} })
 				token := map[string]string{"unknown key": pers.stranger(), "known key": pers.yearly(),
 					"symmetric": pers.iss.SymmetricToken(map[string]any{})}[kind]
@@ -187,7 +187,7 @@ func TestCoalescing(t *testing.T) {
 // A live answer is one to a question that was put after the caller came: callers
 // who come while one is under way share the next.
 func TestCoalescingOfLiveQuestions(t *testing.T) {
-	inBubble(t, func(t *testing.T, pers fakePERS) {
+	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
 		token := pers.yearly()
 		pers.Fault(persauthtest.Verify, persauthtest.Contradictory.Times(1), persauthtest.Slow(time.Second))
@@ -239,7 +239,7 @@ func TestTimeoutAndRetry(t *testing.T) {
 		"sent here, once":    {persauthtest.RedirectTo("/auth/verify").Times(1), 2, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, pers fakePERS) {
+			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm()
 				pers.Fault(persauthtest.Verify, c.fault)
 				begin := time.Now()
@@ -255,11 +255,11 @@ func TestTimeoutAndRetry(t *testing.T) {
 
 // The project key and the token stay where they belong, whoever says otherwise.
 func TestRedirectToAnotherHost(t *testing.T) {
-	inBubble(t, func(t *testing.T, pers fakePERS) {
+	inLab(t, func(t *testing.T, pers lab) {
 		var hosts []string
 		v := pers.warm(func(cfg *persauth.Config) {
 			cfg.HTTPClient = &http.Client{
-				Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 					hosts = append(hosts, r.URL.Host)
 					return pers.Client().Transport.RoundTrip(r)
 				}),

@@ -20,35 +20,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakePERS is an issuer, a server without a socket, and what a test often asks.
-type fakePERS struct {
+// lab is an issuer, a fake PERS without a socket, and what a test often asks.
+type lab struct {
 	*persauthtest.Server
 	t   *testing.T
 	iss *persauthtest.Issuer
 }
 
-func newFakePERS(t *testing.T) fakePERS {
+func newLab(t *testing.T) lab {
 	iss := persauthtest.NewIssuer(t, persauthtest.WithAlgorithms("EdDSA"))
-	return fakePERS{persauthtest.NewServer(t, iss, persauthtest.InMemory()), t, iss}
+	return lab{persauthtest.NewServer(t, iss, persauthtest.InMemory()), t, iss}
 }
 
-// inBubble runs a test in virtual time, with a fake PERS.
-func inBubble(t *testing.T, test func(t *testing.T, pers fakePERS)) {
+// inLab runs a test in virtual time, with a fake PERS.
+func inLab(t *testing.T, test func(t *testing.T, pers lab)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newFakePERS(t)) })
+	synctest.Test(t, func(t *testing.T) { test(t, newLab(t)) })
 }
 
 // asked counts the questions about tokens so far.
-func (p fakePERS) asked() int { return p.Count(persauthtest.Verify) }
+func (p lab) asked() int { return p.Count(persauthtest.Verify) }
 
 // stranger is a new token under a key that is not published, which PERS takes.
-func (p fakePERS) stranger() string { return p.iss.UnpublishedToken(map[string]any{}) }
+func (p lab) stranger() string { return p.iss.UnpublishedToken(map[string]any{}) }
 
 // yearly is a new token under a known key, about which PERS is asked every 5 min.
-func (p fakePERS) yearly() string { return p.iss.SystemToken("acme") }
+func (p lab) yearly() string { return p.iss.SystemToken("acme") }
 
 // warm is a verifier that holds the published keys.
-func (p fakePERS) warm(changes ...func(*persauth.Config)) *persauth.Verifier {
+func (p lab) warm(changes ...func(*persauth.Config)) *persauth.Verifier {
 	v := p.Verifier(changes...)
 	require.NoError(p.t, v.Warm(p.t.Context()))
 	return v
@@ -73,14 +73,14 @@ func refuses(t *testing.T, v *persauth.Verifier, token string, want error) *pers
 }
 
 // responding answers every request in the same way.
-func responding(status int, header http.Header, body string) transportFunc {
+func responding(status int, header http.Header, body string) reply {
 	return func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	}
 }
 
 func TestBreakerOpensAndRecovers(t *testing.T) {
-	inBubble(t, func(t *testing.T, pers fakePERS) {
+	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
 		breaker := func() string { return v.Status().Remote["unknown key"].Breaker }
 		pers.Fault(persauthtest.Verify, persauthtest.Status(503))
@@ -118,12 +118,12 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 // What strangers bring about on their lane leaves known callers alone, and the
 // other way round.
 func TestLanesAreApart(t *testing.T) {
-	for name, c := range map[string]struct{ ruins, other func(fakePERS) string }{
-		"unknown keys ruin theirs": {fakePERS.stranger, fakePERS.yearly},
-		"revocation ruins its own": {fakePERS.yearly, fakePERS.stranger},
+	for name, c := range map[string]struct{ ruins, other func(lab) string }{
+		"unknown keys ruin theirs": {lab.stranger, lab.yearly},
+		"revocation ruins its own": {lab.yearly, lab.stranger},
 	} {
 		t.Run(name+": breaker", func(t *testing.T) {
-			inBubble(t, func(t *testing.T, pers fakePERS) {
+			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm()
 				pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(5))
 				for range 6 {
@@ -134,7 +134,7 @@ func TestLanesAreApart(t *testing.T) {
 			})
 		})
 		t.Run(name+": budget", func(t *testing.T) {
-			inBubble(t, func(t *testing.T, pers fakePERS) {
+			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls, cfg.RevocationCalls = 180, 180 })
 				for range 3 {
 					accepts(t, v, c.ruins(pers))
@@ -150,7 +150,7 @@ func TestLanesAreApart(t *testing.T) {
 // An odd token may be answered with any 4xx, with a Retry-After even.
 func TestStrangersCannotOpenTheBreaker(t *testing.T) {
 	for _, status := range []int{400, 404, 413, 422} {
-		inBubble(t, func(t *testing.T, pers fakePERS) {
+		inLab(t, func(t *testing.T, pers lab) {
 			asked, header := 0, http.Header{"Retry-After": {"300"}}
 			v := pers.warm(verifyBy(pers.Server, func(r *http.Request) (*http.Response, error) {
 				if asked++; asked <= 10 {
@@ -171,7 +171,7 @@ func TestStrangersCannotOpenTheBreaker(t *testing.T) {
 // A 401 is about the project key: no answer about any token is to be had.
 func TestBreakerOpensOnARefusedProjectKey(t *testing.T) {
 	for _, status := range []int{401, 403, 429, 500} {
-		inBubble(t, func(t *testing.T, pers fakePERS) {
+		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
 			pers.Fault(persauthtest.Verify, persauthtest.Status(status))
 			for range 7 {
@@ -185,7 +185,7 @@ func TestBreakerOpensOnARefusedProjectKey(t *testing.T) {
 
 // A log may call whatever it likes, and take its time.
 func TestLogOfTheBreaker(t *testing.T) {
-	inBubble(t, func(t *testing.T, pers fakePERS) {
+	inLab(t, func(t *testing.T, pers lab) {
 		var text bytes.Buffer
 		log := &curiousLog{Handler: slog.NewTextHandler(&text, nil)}
 		v := pers.warm(func(cfg *persauth.Config) { cfg.Logger = slog.New(log) })

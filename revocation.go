@@ -93,68 +93,45 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	defer t.release()
 	now := v.clock()
 	f, err := v.local(ctx, t, v.keys.held(now), now)
-	if err != nil && !f.stranger {
+	why := forRevocation
+	if f.stranger {
+		why = forUnknownKey
+	} else if err != nil {
 		return nil, err
 	}
-	return v.ask(ctx, v.record(t, f), f.purpose(), true)
-}
-
-// ask puts a token to PERS. The answer counts also when ctx ends before it comes:
-// a PERS that is slower than the callers are patient would be asked for ever.
-func (v *Verifier) ask(ctx context.Context, r *remembered, p purpose, live bool) (*Claims, error) {
-	asked, err := v.oracle.ask(ctx, r.inquiry(), p, live, v.concluding(r))
-	return v.renewed(r, asked, err)
-}
-
-func (r *remembered) inquiry() inquiry {
-	return inquiry{r.token, r.claims.verification.KeyID, &r.claims}
-}
-
-func (v *Verifier) concluding(r *remembered) conclusion {
-	return func(asked instant, err error) { _, _ = v.renewed(r, asked, err) }
-}
-
-// revokedByPERS notes that a token whose signature is good is not accepted any
-// more: that is for good.
-func (v *Verifier) revokedByPERS(token string, c *Claims) *Error {
-	v.denied.token(token, c.expiresAt.add(v.expect.leeway), v.clock())
-	return errRevoked("PERS")
-}
-
-func errRevoked(by string) *Error {
-	return &Error{Check: "revocation", Want: "a token that is not revoked", Got: "one that was revoked, says " + by, Err: ErrRevoked}
+	return v.oracle.ask(ctx, v.record(t, f), why, never)
 }
 
 // recheck is for a remembered token whose verdict is due for renewal.
 func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Claims, error) {
-	inBackground := func() { v.oracle.later(r.inquiry(), forRevocation, v.concluding(r)) }
 	if now < r.due {
 		if claims := v.adopt(r, now); claims != nil {
 			return claims, nil
 		}
-		inBackground()
+		v.oracle.later(r, forRevocation)
 		return &r.claims, nil
 	}
 	if r.key == nil {
 		// The key may have come in the meantime.
 		t := v.take(r.token)
 		defer t.release()
-		return v.anew(ctx, t, v.keys.held(now), now, true)
+		return v.anew(ctx, t, v.keys.held(now), now, forRevocation)
 	}
-	inGrace := now < r.due.add(v.revocation.grace)
-	if inGrace && v.oracle.failing(forRevocation) {
-		inBackground() // nobody waits for an answer that will hardly come
+	inGrace := func() bool { return v.clock() < r.due.add(v.revocation.grace) }
+	if inGrace() && v.oracle.failing(forRevocation) {
+		v.oracle.later(r, forRevocation) // nobody waits for an answer that will hardly come
 		return v.graceful(r), nil
 	}
-	claims, err := v.ask(ctx, r, forRevocation, false)
-	if inGrace && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+	maxAge, _ := v.maxAge(r)
+	claims, err := v.oracle.ask(ctx, r, forRevocation, now.add(-maxAge))
+	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && inGrace() {
 		return v.graceful(r), nil
 	}
 	return claims, err
 }
 
-// adopt verifies a token that PERS vouched for by a key that has come since. The
-// verdict stays as old as it is. It returns nil where there is no such key.
+// adopt verifies a token that PERS vouched for by a key that has come since. PERS'
+// word stays as old as it is. It returns nil where there is no such key.
 func (v *Verifier) adopt(r *remembered, now instant) *Claims {
 	if r.key != nil {
 		return nil
@@ -169,25 +146,9 @@ func (v *Verifier) adopt(r *remembered, now instant) *Claims {
 	if err != nil || v.check(t, now) != nil {
 		return nil
 	}
-	return v.keep(v.record(t, f), r.checked)
-}
-
-// renewed draws the conclusion from PERS' answer about a token that passed all
-// else.
-func (v *Verifier) renewed(r *remembered, asked instant, err error) (*Claims, error) {
-	switch {
-	case err == nil:
-		renewed := *r
-		renewed.claims.verification.InGrace = false
-		return v.keep(&renewed, asked), nil
-	case errors.Is(err, ErrRejected):
-		v.seen.remove(v.seen.hash(r.token))
-		// Within the leeway PERS may well refuse a token as too old, or too new.
-		if r.key != nil && r.claims.inTime(v.clock()) {
-			err = withKeyID(v.revokedByPERS(r.token, &r.claims), r.claims.verification.KeyID)
-		}
-	}
-	return nil, err
+	adopted := v.vouched(v.record(t, f), r.checked)
+	v.seen.replace(v.seen.hash(r.token), r, adopted)
+	return &adopted.claims
 }
 
 // graceful marks a remembered token as one that passes by grace.
@@ -195,29 +156,67 @@ func (v *Verifier) graceful(r *remembered) *Claims {
 	if !r.claims.verification.InGrace {
 		marked := *r
 		marked.claims.verification.InGrace = true
-		v.seen.put(v.seen.hash(r.token), &marked)
+		v.seen.replace(v.seen.hash(r.token), r, &marked)
 		r = &marked
 	}
 	return &r.claims
 }
 
-// schedule notes that PERS vouched for a token at a time, and when it must be
-// asked again.
-func (v *Verifier) schedule(r *remembered, checked instant) {
-	r.checked, r.renew, r.due = checked, never, never
-	r.claims.verification.CheckedAt = checked.orZero()
-	if checked == noInstant {
-		return
+// conclude draws the conclusion from PERS' answer to a question about r.
+func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, error) {
+	hash, now := v.seen.hash(r.token), v.clock()
+	switch {
+	case err == nil:
+		renewed := v.vouched(r, asked)
+		v.seen.put(hash, renewed)
+		return &renewed.claims, nil
+	case !errors.Is(err, ErrRejected):
+		return nil, err
 	}
-	maxAge, ages := v.revocation.applies(&r.claims)
+	v.seen.remove(hash)
+	switch {
+	case r.key == nil:
+		return nil, err
+	case now >= r.claims.expiresAt:
+		// PERS need not have our leeway: this says nothing of a revocation.
+		return nil, &Error{Check: "exp", Want: "later than now, by the clock of PERS", Got: r.claims.expiresAt.String(), Err: ErrExpired}
+	case now < r.claims.notBefore:
+		return nil, &Error{Check: "nbf", Want: "earlier than now, by the clock of PERS", Got: r.claims.notBefore.String(), Err: ErrNotYetValid}
+	}
+	// The signature is good and the token is not: that is for good.
+	v.denied.token(r.token, r.end, now)
+	return nil, errRevoked("PERS")
+}
+
+func errRevoked(by string) *Error {
+	return &Error{Check: "revocation", Want: "a token that is not revoked", Got: "one that was revoked, says " + by, Err: ErrRevoked}
+}
+
+// vouched is r with PERS' word on it, for which it was asked at a time.
+func (v *Verifier) vouched(r *remembered, asked instant) *remembered {
+	renewed := *r
+	renewed.claims.verification.InGrace = false
+	renewed.claims.verification.CheckedAt = asked.time()
+	renewed.checked, renewed.renew, renewed.due = asked, never, never
+	// A clock that shows a time before that was put back since, and how old
+	// the word is cannot be told.
+	renewed.start = max(renewed.start, asked.add(-clockSlack))
+	if maxAge, ages := v.maxAge(r); ages {
+		renewed.renew = asked.add(maxAge / 5 * 4)
+		renewed.due = asked.add(maxAge)
+	}
+	return &renewed
+}
+
+// maxAge returns how old PERS' word on a token may get, and whether there has to
+// be one at all.
+func (v *Verifier) maxAge(r *remembered) (maxAge time.Duration, ages bool) {
+	maxAge, ages = v.revocation.applies(&r.claims)
 	if r.key == nil {
 		if !ages {
 			maxAge = strangerMaxAge
 		}
-		maxAge, ages = min(maxAge, strangerMaxAge), true
+		return min(maxAge, strangerMaxAge), true
 	}
-	if ages {
-		r.due = checked.add(maxAge)
-		r.renew = checked.add(maxAge / 5 * 4)
-	}
+	return maxAge, ages
 }

@@ -16,15 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// transportFunc is an http.RoundTripper.
-type transportFunc func(*http.Request) (*http.Response, error)
-
-func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // verifyBy sends the questions about tokens elsewhere, and all else to the server.
-func verifyBy(server *persauthtest.Server, elsewhere transportFunc) func(*persauth.Config) {
+func verifyBy(server *persauthtest.Server, elsewhere reply) func(*persauth.Config) {
 	return func(cfg *persauth.Config) {
-		cfg.HTTPClient = &http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+		cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodPost {
 				return elsewhere(r)
 			}
@@ -36,7 +31,7 @@ func verifyBy(server *persauthtest.Server, elsewhere transportFunc) func(*persau
 // The errors of an HTTP client repeat what came: a Location that is no URL, a
 // line that is no header. And whoever answers knows what was sent.
 func TestErrorsOfTheHTTPClientAreNotRepeated(t *testing.T) {
-	for name, answer := range map[string]transportFunc{
+	for name, answer := range map[string]reply{
 		"a Location that is no URL": func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 307, Body: http.NoBody, Request: r,
 				Header: http.Header{"Location": {"http://[" + r.Header.Get("x-project-key")}}}, nil
