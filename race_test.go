@@ -2,5 +2,8 @@
 
 package persauth_test
 
-// floodSize is smaller where everything takes ten times as long.
-const floodSize = 20_000
+// These are smaller where everything takes ten times as long.
+const (
+	floodSize   = 20_000 // strangers' tokens that cost PERS nothing
+	floodTokens = 20_000 // those about which it is asked
+)
