@@ -220,3 +220,15 @@ func (l *curiousLog) Handle(ctx context.Context, r slog.Record) error {
 	}
 	return l.Handler.Handle(ctx, r)
 }
+
+// verifyBy sends the questions about tokens elsewhere, and all else to the server.
+func verifyBy(server *persauthtest.Server, elsewhere reply) func(*persauth.Config) {
+	return func(cfg *persauth.Config) {
+		cfg.HTTPClient = clientOf(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost {
+				return elsewhere(r)
+			}
+			return server.Client().Transport.RoundTrip(r)
+		})
+	}
+}
