@@ -201,3 +201,16 @@ func TestRefusedWithinTheLeeway(t *testing.T) {
 		assert.Zero(t, v.Status().Revoked)
 	})
 }
+
+// A pause ends also when the clock is put back meanwhile.
+func TestPauseAndAClockThatIsPutBack(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm()
+		pers.Fault(persauthtest.Verify, persauthtest.TooManyRequests(time.Minute).Times(1))
+		refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
+		pers.iss.Clock().Advance(-10 * time.Second)
+		refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
+		pers.iss.Clock().Advance(10*time.Second - time.Hour)
+		accepts(t, v, pers.stranger())
+	})
+}

@@ -237,7 +237,7 @@ func (o *oracle) permitted(p purpose, now instant) error {
 	switch {
 	case o.closed:
 		return refuse("a verifier that is closed", 0)
-	case now < o.quiet:
+	case o.quiet.ahead(now, maxRetryAfter): // a clock may be put back
 		return refuse("PERS has asked for a pause", o.quiet.time().Sub(now.time()))
 	case l.breaker.State() == gobreaker.StateOpen:
 		return refuse("PERS has not answered for a while", breakerPause)

@@ -189,6 +189,7 @@ func TestLogOfTheBreaker(t *testing.T) {
 		var text bytes.Buffer
 		log := &curiousLog{Handler: slog.NewTextHandler(&text, nil)}
 		v := pers.warm(func(cfg *persauth.Config) { cfg.Logger = slog.New(log) })
+		synctest.Wait() // the log has heard of the keys
 		log.look = func() { v.Status() }
 		pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(5))
 		for range 7 {
