@@ -19,7 +19,7 @@ const shardCount = 16
 // bounded remembers values under the hash of something longer. A stranger may
 // find two things of one hash, so a value must hold what it is remembered for,
 // and whoever gets it must compare. Safe for concurrent use.
-type bounded[V any] struct {
+type bounded[V comparable] struct {
 	seed   maphash.Seed
 	shards []cacheShard[V]
 }
@@ -27,7 +27,7 @@ type bounded[V any] struct {
 // newBounded makes a memory for at least size entries. The room of a shard is
 // a quarter above its share, because hashes do not spread evenly; with shares of
 // 512 and more that is over five standard deviations.
-func newBounded[V any](size int) *bounded[V] {
+func newBounded[V comparable](size int) *bounded[V] {
 	b := &bounded[V]{seed: maphash.MakeSeed()}
 	if size < 512*shardCount {
 		b.shards = make([]cacheShard[V], 1)
@@ -58,6 +58,10 @@ func (b *bounded[V]) get(hash uint64) (V, bool) { return b.shard(hash).get(hash)
 // put remembers value under hash in place of what was there.
 func (b *bounded[V]) put(hash uint64, value V) { b.shard(hash).put(hash, value) }
 
+// replace is put where old is still what is remembered under hash, and otherwise
+// does nothing: something newer came, or it was removed.
+func (b *bounded[V]) replace(hash uint64, old, value V) { b.shard(hash).replace(hash, old, value) }
+
 // remove forgets what is remembered under hash.
 func (b *bounded[V]) remove(hash uint64) { b.shard(hash).remove(hash) }
 
@@ -81,7 +85,7 @@ func (b *bounded[V]) hits() uint64 {
 
 // cacheShard holds two generations: when the current one is full it becomes the
 // previous one, and the one before that is dropped.
-type cacheShard[V any] struct {
+type cacheShard[V comparable] struct {
 	limit   int // entries in a generation
 	mu      sync.Mutex
 	current atomic.Pointer[generation]
@@ -114,7 +118,7 @@ func (s *cacheShard[V]) get(hash uint64) (V, bool) {
 	if g.previous != nil {
 		if v, ok := g.previous.Get(string(key[:])); ok {
 			s.found.Add(1)
-			s.promote(string(key[:]), v)
+			s.promote(string(key[:]))
 			return v.(V), true
 		}
 	}
@@ -132,15 +136,30 @@ func (s *cacheShard[V]) put(hash uint64, value V) {
 
 // promote brings an entry of the previous generation into the current one,
 // unless a newer one has come, or it was removed, in the meantime.
-func (s *cacheShard[V]) promote(key string, value any) {
+func (s *cacheShard[V]) promote(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.current.Load()
 	if _, newer := g.entries.Get(key); newer || g.previous == nil {
 		return
 	}
-	if _, still := g.previous.Get(key); still {
-		s.room().Set(key, value, cache.NoExpiration)
+	if v, still := g.previous.Get(key); still {
+		s.room().Set(key, v, cache.NoExpiration)
+	}
+}
+
+func (s *cacheShard[V]) replace(hash uint64, old, value V) {
+	var key [8]byte
+	binary.LittleEndian.PutUint64(key[:], hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.current.Load()
+	v, ok := g.entries.Get(string(key[:]))
+	if !ok && g.previous != nil {
+		v, ok = g.previous.Get(string(key[:]))
+	}
+	if ok && v.(V) == old {
+		s.room().Set(string(key[:]), value, cache.NoExpiration)
 	}
 }
 

@@ -3,6 +3,7 @@ package persauth
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -158,4 +159,46 @@ func twoTokens(t *testing.T) (known, forged, keys string) {
 	signature := encode(ed25519.Sign(private, []byte(input)))
 	return input + "." + signature, encode([]byte(`{}`)) + "." + claims + "." + signature,
 		fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"%s"}]}`, encode(public))
+}
+
+// What is put in place of something is put in place of just that.
+func TestBoundedReplaces(t *testing.T) {
+	for name, aged := range map[string]int{"current": 0, "previous": 1} {
+		t.Run(name, func(t *testing.T) {
+			b := newBounded[string](1)
+			age := func() {
+				for i := range aged {
+					b.put(uint64(100+i), "passing")
+				}
+			}
+			b.put(1, "old")
+			age()
+			b.replace(1, "older", "wrong")
+			value, _ := b.get(1)
+			require.Equal(t, "old", value)
+			b.replace(1, "old", "new")
+			age()
+			value, _ = b.get(1)
+			require.Equal(t, "new", value)
+			b.remove(1)
+			b.replace(1, "new", "wrong")
+			_, ok := b.get(1)
+			require.False(t, ok)
+		})
+	}
+}
+
+// A reader who found an old entry, and is late to promote it, brings what is
+// there by then.
+func TestBoundedPromotesTheNewest(t *testing.T) {
+	b := newBounded[string](1)
+	b.put(1, "old")
+	b.put(2, "")
+	b.put(1, "new") // the reader found "old" before this,
+	b.put(3, "")
+	key := string(binary.LittleEndian.AppendUint64(nil, 1))
+	b.shard(1).promote(key) // and comes here
+	value, ok := b.get(1)
+	require.True(t, ok)
+	assert.Equal(t, "new", value)
 }

@@ -54,7 +54,7 @@ func New(cfg Config) (*Verifier, error) {
 		denied:     newDenyList(),
 	}
 	if pers != nil && !cfg.Offline {
-		v.oracle = newOracle(pers, tree, &cfg)
+		v.oracle = newOracle(pers, tree, &cfg, v.conclude)
 		v.strangers = cfg.UnknownKeyCalls != NoCalls
 	}
 	return v, nil
@@ -83,26 +83,26 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 func (v *Verifier) verify(ctx context.Context, token string, keys *keySet, now instant) (*Claims, error) {
 	t := v.take(token)
 	defer t.release()
-	return v.anew(ctx, t, keys, now, false)
+	return v.anew(ctx, t, keys, now, forUnknownKey)
 }
 
 // anew decides on a token: by the keys where that is possible, and by the word
-// of PERS where it is needed. vouched says that PERS accepted the token before.
-func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, vouched bool) (*Claims, error) {
+// of PERS where it is needed. why is the purpose of asking about a stranger's.
+func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, why purpose) (*Claims, error) {
 	f, err := v.local(ctx, t, keys, now)
-	f.vouched = vouched
 	if err != nil && !f.stranger {
 		return nil, err
 	}
-	checked := noInstant
-	if _, ages := v.revocation.applies(&t.claims.Claims); f.stranger || ages && v.oracle != nil {
-		err = v.ask(ctx, t, f, false)
-		checked = v.clock()
+	r := v.record(t, f)
+	maxAge, ask := v.maxAge(r)
+	if v.oracle == nil || !ask {
+		v.seen.put(v.seen.hash(r.token), r)
+		return &r.claims, nil
 	}
-	if err != nil {
-		return nil, err
+	if !f.stranger {
+		why = forRevocation
 	}
-	return v.remember(t, f, checked), nil
+	return v.oracle.ask(ctx, r, why, now.add(-maxAge))
 }
 
 // finding is what the keys at hand say of a token.
@@ -112,7 +112,6 @@ type finding struct {
 	// stranger: no key at hand can say, and nothing else speaks against the
 	// token. Then PERS may be asked.
 	stranger bool
-	vouched  bool   // PERS accepted it before
 	denied   uint64 // the version of the deny list that it was held against
 }
 
