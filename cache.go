@@ -39,7 +39,7 @@ func newBounded[V comparable](size int) *bounded[V] {
 		}
 	}
 	for i := range b.shards {
-		b.shards[i].current.Store(newGeneration(nil))
+		b.shards[i].current.Store(newGeneration(nil, 0))
 	}
 	return b
 }
@@ -100,8 +100,11 @@ type generation struct {
 	previous *cache.Cache
 }
 
-func newGeneration(previous *cache.Cache) *generation {
-	return &generation{entries: cache.New(cache.NoExpiration, 0), previous: previous}
+// newGeneration makes a generation with room for size entries, so that it need
+// not grow under the lock.
+func newGeneration(previous *cache.Cache, size int) *generation {
+	entries := cache.NewFrom(cache.NoExpiration, 0, make(map[string]cache.Item, size))
+	return &generation{entries: entries, previous: previous}
 }
 
 func (s *cacheShard[V]) get(hash uint64) (V, bool) {
@@ -165,7 +168,7 @@ func (s *cacheShard[V]) replace(hash uint64, old, value V) {
 func (s *cacheShard[V]) room() *cache.Cache {
 	g := s.current.Load()
 	if g.entries.ItemCount() >= s.limit {
-		g = newGeneration(g.entries)
+		g = newGeneration(g.entries, s.limit)
 		s.current.Store(g)
 	}
 	return g.entries
