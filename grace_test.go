@@ -5,6 +5,7 @@ package persauth_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +96,36 @@ func TestRejectedAfterAccepted(t *testing.T) {
 		d.refuses(token, persauth.ErrRejected)
 		require.Equal(t, 2, d.asked())
 	})
+}
+
+// A refusal of a token whose key nobody here knew says nothing of a revocation,
+// once the key has come: PERS is asked again, also where it just is being asked.
+func TestRejectedBeforeItsKeyCame(t *testing.T) {
+	for name, fault := range map[string]persauthtest.Fault{"remembered": persauthtest.LyingInvalid, "under way": persauthtest.Slow(10 * time.Second)} {
+		inBubble(t, name, func(t *testing.T) {
+			d := openDesk(t, persauth.RevocationEvery(time.Minute), func(cfg *persauth.Config) {
+				cfg.UnknownKeyInterval, cfg.Timeout = time.Second, time.Minute
+			})
+			d.accepts(d.token(0))
+			key := d.iss.UnpublishedKey()
+			token := d.iss.TokenBy(key, map[string]any{})
+			d.pers.Fault(persauthtest.Verify, fault.Times(1))
+			var early sync.WaitGroup
+			early.Go(func() { d.refuses(token, persauth.ErrRejected) })
+			time.Sleep(2 * time.Second)
+			d.iss.Publish(key)
+			d.accepts(d.iss.TokenBy(key, map[string]any{})) // this brings the key
+			require.Equal(t, 3, d.asked())
+			if name == "under way" {
+				d.pers.Revoke(token)
+				d.refuses(token, persauth.ErrRevoked)
+			} else {
+				d.accepts(token)
+			}
+			early.Wait()
+			require.Equal(t, 4, d.asked())
+		})
+	}
 }
 
 // Grace begins when the verdict is too old, and ends on time. It shows.

@@ -256,8 +256,8 @@ func (s *soak) judge(c *soakCall, v *persauth.Verifier, patience time.Duration) 
 	s.counts[c.kindOf()]++
 	if wrong != "" && s.wrongs < 5 {
 		s.wrongs++
-		s.t.Errorf("%s of a %s token under %v, from %v to %v: error %v, wrong: %s (revoked at %v, key retired at %v, forgotten at %v)", c.way, c.token.kind,
-			c.token.key, c.start, c.end, c.err, wrong, c.token.revoked.done.get(), c.token.key.retired.done.get(), c.token.key.forgotten.done.get())
+		s.t.Errorf("%s of a %s token under %s, from %v to %v: error %v, wrong: %s (revoked at %v, key retired at %v, forgotten at %v)", c.way, c.token.kind,
+			c.token.key.id, c.start, c.end, c.err, wrong, c.token.revoked.done.get(), c.token.key.retired.done.get(), c.token.key.forgotten.done.get())
 	}
 }
 
