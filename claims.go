@@ -56,8 +56,8 @@ type Verification struct {
 	// KeysStale is true when the keys were past their soft age: PERS should
 	// have been asked for newer ones and had not answered yet.
 	KeysStale bool `json:"keysStale"`
-	// CheckedAt is when PERS last said that the token is good, or the zero
-	// time: it was not asked.
+	// CheckedAt is when PERS was asked for its last word that the token is
+	// good, or the zero time: it was not asked.
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
 	// InGrace is true when that is longer ago than it should be, PERS does
 	// not answer, and the token passes by [RevocationPolicy.WithGrace].

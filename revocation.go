@@ -35,7 +35,8 @@ var (
 	// RevocationOff never asks: a token is trusted until it expires. What
 	// [Verifier.Revoke] says still counts.
 	RevocationOff = RevocationPolicy{mode: revocationOff}
-	// RevocationAlways asks for every call of Verify.
+	// RevocationAlways asks for every call of Verify. Calls about one token
+	// share a question that was not put before they came.
 	RevocationAlways = RevocationPolicy{mode: revocationEvery}
 )
 
