@@ -286,6 +286,10 @@ func (o *oracle) remember(digest tokenDigest, err error, now instant) {
 		o.refused.put(hash, &refusal{digest, now.add(refusedFor), e})
 	case ErrRemoteMismatch:
 		o.refused.put(hash, &refusal{digest, now.add(mismatchFor), e})
+	case ErrUnavailable:
+		if aboutToken(e) { // or one odd token could use up everyone's calls
+			o.refused.put(hash, &refusal{digest, now.add(mismatchFor), e})
+		}
 	}
 }
 

@@ -233,3 +233,23 @@ func verifyBy(server *persauthtest.Server, elsewhere reply) func(*persauth.Confi
 		})
 	}
 }
+
+// A token that PERS has no answer for is not asked about with every request, so
+// that it cannot use up the calls of others.
+func TestOddTokenIsNotAskedAgainAtOnce(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm()
+		token := pers.yearly()
+		pers.Fault(persauthtest.Verify, persauthtest.Status(422))
+		for range 20 {
+			refuses(t, v, token, persauth.ErrUnavailable)
+		}
+		assert.Equal(t, 1, pers.asked())
+		assert.Equal(t, "closed", v.Status().Remote["revocation"].Breaker)
+
+		pers.Heal()
+		time.Sleep(5 * time.Second)
+		accepts(t, v, token)
+		assert.Equal(t, 2, pers.asked())
+	})
+}
