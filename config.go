@@ -101,6 +101,16 @@ type Config struct {
 	// token takes about 2 KiB.
 	CacheTokens int
 
+	// TokenSources are the places where [Verifier.VerifyRequest] looks for a
+	// token. A request with more than one token is refused. Empty: the
+	// Authorization header alone.
+	TokenSources []TokenSource
+	// DPoP says which requests need a proof, and what it must be.
+	DPoP DPoP
+	// OnRefused answers the requests that the middleware refuses. nil:
+	// [Verifier.WriteError] does.
+	OnRefused func(http.ResponseWriter, *http.Request, error)
+
 	// HTTPClient is used for requests to PERS. nil: a client with the default
 	// transport. Redirects to other hosts are never followed.
 	HTTPClient *http.Client
@@ -146,6 +156,9 @@ func (c Config) defaults() Config {
 		if *n.value == 0 {
 			*n.value = n.usual
 		}
+	}
+	if len(c.TokenSources) == 0 {
+		c.TokenSources = []TokenSource{AuthorizationHeader()}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

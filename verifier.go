@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,10 @@ type Verifier struct {
 	revocation RevocationPolicy
 	denied     *denyList
 
+	sources   []TokenSource
+	proofs    *proofs
+	onRefused func(http.ResponseWriter, *http.Request, error)
+
 	verified atomic.Uint64
 	refused  [1 + len(codes)]atomic.Uint64 // by place in codes; the last: others
 }
@@ -38,6 +43,8 @@ func New(cfg Config) (*Verifier, error) {
 	cfg = cfg.defaults()
 	wrong := []error{cfg.check()}
 	tree, err := claimTree(cfg.ClaimNames)
+	wrong = append(wrong, err)
+	proofs, err := cfg.proofs()
 	wrong = append(wrong, err)
 	pers, err := cfg.api()
 	wrong = append(wrong, err)
@@ -58,6 +65,9 @@ func New(cfg Config) (*Verifier, error) {
 		headers:    newBounded[*knownHeader](rememberedHeaders),
 		revocation: cfg.Revocation,
 		denied:     newDenyList(),
+		sources:    cfg.TokenSources,
+		proofs:     proofs,
+		onRefused:  cfg.OnRefused,
 	}
 	if pers != nil && !cfg.Offline {
 		v.oracle = newOracle(pers, tree, &cfg)
