@@ -1,7 +1,6 @@
 package persauthtest
 
 import (
-	"strings"
 	"sync"
 	"time"
 )
@@ -37,8 +36,3 @@ func (c *Clock) Advance(d time.Duration) {
 	defer c.mu.Unlock()
 	c.offset += d
 }
-
-// part returns one of the three parts of a token, join puts them together.
-func part(token string, i int) string { return strings.Split(token, ".")[i] }
-
-func join(parts ...string) string { return strings.Join(parts, ".") }

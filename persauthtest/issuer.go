@@ -1,6 +1,7 @@
 // Package persauthtest helps to test services that use persauth: an [Issuer]
-// that signs tokens the way PERS does, good ones and bad ones, and verifiers
-// that take them, without a network. It is for tests only.
+// that signs tokens the way PERS does, good ones and bad ones, verifiers that
+// take them without a network, and a [Server] that plays the PERS API and its
+// faults. It is for tests only.
 package persauthtest
 
 import (
@@ -13,7 +14,8 @@ import (
 	"github.com/persauth/persauth"
 )
 
-// TB is the part of testing.TB that this package needs.
+// TB is the part of testing.TB that this package needs. A program that is no
+// test can satisfy it too.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -32,9 +34,13 @@ type Issuer struct {
 
 	mu     sync.Mutex
 	keys   []*Key // published, oldest first
+	known  []*Key // all that PERS takes: published, retired and unpublished
+	hidden *Key   // the unpublished key that signs next; nil until it is needed
 	signer *Key
-	made   int // keys so far, for their names
-	serial int // tokens so far, for "jti"
+	secret []byte // for HS256
+	unseen int    // unpublished keys so far, for their names
+	made   int    // keys so far, for their names
+	serial int    // tokens so far, for "jti"
 }
 
 // IssuerOption changes what [NewIssuer] makes.
@@ -63,8 +69,9 @@ func NewIssuer(t TB, options ...IssuerOption) *Issuer {
 		option(&chosen)
 	}
 	iss := &Issuer{t: t, seed: chosen.seed, clock: new(Clock)}
+	iss.secret = iss.derive("secret")
 	for _, algorithm := range chosen.algorithms {
-		iss.keys = append(iss.keys, iss.newKey(algorithm))
+		iss.keys = append(iss.keys, iss.nextKey(algorithm))
 	}
 	if len(iss.keys) == 0 {
 		t.Fatalf("persauthtest: an issuer needs at least one algorithm")
@@ -73,13 +80,19 @@ func NewIssuer(t TB, options ...IssuerOption) *Issuer {
 	return iss
 }
 
-// newKey makes the issuer's next key. The caller holds mu, or is the only one.
-func (iss *Issuer) newKey(algorithm string) *Key {
+// nextKey makes the issuer's next key. The caller holds mu, or is the only one.
+func (iss *Issuer) nextKey(algorithm string) *Key {
 	iss.made++
-	key, err := NewKey(fmt.Sprintf("test-key-%d", iss.made), algorithm, iss.seed)
+	return iss.ownKey(fmt.Sprintf("test-key-%d", iss.made), algorithm)
+}
+
+// ownKey makes a key that PERS takes. The caller holds mu, or is the only one.
+func (iss *Issuer) ownKey(id, algorithm string) *Key {
+	key, err := NewKey(id, algorithm, iss.seed)
 	if err != nil {
 		iss.t.Fatalf("%v", err)
 	}
+	iss.known = append(iss.known, key)
 	return key
 }
 
@@ -120,13 +133,14 @@ func (iss *Issuer) JWKS() []byte {
 func (iss *Issuer) Rotate() *Key {
 	iss.mu.Lock()
 	defer iss.mu.Unlock()
-	iss.signer = iss.newKey(iss.signer.Algorithm)
+	iss.signer = iss.nextKey(iss.signer.Algorithm)
 	iss.keys = append(iss.keys, iss.signer)
 	return iss.signer
 }
 
-// Retire takes keys out of the published set. Tokens that they signed are no
-// longer good.
+// Retire takes keys out of the published set. Those who have only that set take
+// their tokens no longer. A [Server] still does, when it is asked about one: see
+// [Issuer.Forget].
 func (iss *Issuer) Retire(keys ...*Key) {
 	iss.mu.Lock()
 	defer iss.mu.Unlock()
@@ -157,6 +171,12 @@ func (iss *Issuer) current() *Key {
 
 func (iss *Issuer) sign(key *Key, header map[string]any, claims any) string {
 	iss.t.Helper()
+	return key.Sign(key.header(header), iss.payload(claims))
+}
+
+// payload returns claims as JSON, with what every token has.
+func (iss *Issuer) payload(claims any) []byte {
+	iss.t.Helper()
 	raw, err := json.Marshal(claims)
 	if err != nil {
 		iss.t.Fatalf("persauthtest: claims: %v", err)
@@ -186,84 +206,7 @@ func (iss *Issuer) sign(key *Key, header map[string]any, claims any) string {
 			delete(members, name)
 		}
 	}
-	return key.Sign(key.header(header), marshal(members))
-}
-
-// UserToken is the token of an end user of tenant.
-func (iss *Issuer) UserToken(tenant string) string {
-	return iss.Token(map[string]any{"tenantId": tenant, "authType": persauth.AuthUser})
-}
-
-// BusinessToken is the token of a user who acts for business, in roles.
-func (iss *Issuer) BusinessToken(tenant, business string, roles ...string) string {
-	return iss.Token(map[string]any{"tenantId": tenant, "businessId": business,
-		"authType": persauth.AuthBusiness, "role": oneOrMany(roles)})
-}
-
-// TenantToken is the token of an admin of tenant, in roles.
-func (iss *Issuer) TenantToken(tenant string, roles ...string) string {
-	return iss.Token(map[string]any{"tenantId": tenant, "authType": persauth.AuthTenant, "role": oneOrMany(roles)})
-}
-
-// SystemToken is the token of a program of tenant. It lives for a year.
-func (iss *Issuer) SystemToken(tenant string) string {
-	return iss.Token(map[string]any{"tenantId": tenant, "authType": persauth.AuthSystem, "sub": "system",
-		"exp": iss.clock.Now().AddDate(1, 0, 0).Unix()})
-}
-
-// oneOrMany is how PERS writes roles: one as a string, several as an array.
-func oneOrMany(roles []string) any {
-	switch len(roles) {
-	case 0:
-		return nil
-	case 1:
-		return roles[0]
-	}
-	return roles
-}
-
-// ExpiredToken is a token that was good until an hour ago.
-func (iss *Issuer) ExpiredToken() string {
-	now := iss.clock.Now()
-	return iss.Token(map[string]any{"iat": now.Add(-2 * time.Hour).Unix(), "exp": now.Add(-time.Hour).Unix()})
-}
-
-// FutureToken is a token that will be good in an hour.
-func (iss *Issuer) FutureToken() string {
-	now := iss.clock.Now()
-	return iss.Token(map[string]any{"nbf": now.Add(time.Hour).Unix(), "exp": now.Add(2 * time.Hour).Unix()})
-}
-
-// ForeignToken is a good token of another tenant.
-func (iss *Issuer) ForeignToken() string {
-	return iss.UserToken("11111111-2222-4333-8444-555555555555")
-}
-
-// ForgedToken names a published key, and was signed by another one.
-func (iss *Issuer) ForgedToken() string {
-	signer := iss.current()
-	return iss.TokenBy(iss.stranger(signer.ID, signer.Algorithm), map[string]any{})
-}
-
-// TamperedToken is a token whose claims were changed after it was signed.
-func (iss *Issuer) TamperedToken() string {
-	good := iss.UserToken(DefaultTenant)
-	other := iss.TenantToken(DefaultTenant, "TENANT_ADMIN")
-	return join(part(good, 0), part(other, 1), part(good, 2))
-}
-
-// UnknownKeyToken is well made and signed by a key that is not published.
-func (iss *Issuer) UnknownKeyToken() string {
-	return iss.TokenBy(iss.stranger("unpublished-key", iss.current().Algorithm), map[string]any{})
-}
-
-// stranger makes a key that does not become the issuer's.
-func (iss *Issuer) stranger(id, algorithm string) *Key {
-	key, err := NewKey(id, algorithm, "")
-	if err != nil {
-		iss.t.Fatalf("%v", err)
-	}
-	return key
+	return marshal(members)
 }
 
 // Verifier makes a verifier that holds the keys published now and opens no
