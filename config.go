@@ -107,8 +107,8 @@ type Config struct {
 	TokenSources []TokenSource
 	// DPoP says which requests need a proof, and what it must be.
 	DPoP DPoP
-	// OnRefused answers the requests that the middleware refuses. nil:
-	// [Verifier.WriteError] does.
+	// OnRefused answers the requests that the middleware refuses; it has to
+	// write an answer, for nobody does after it. nil: [Verifier.WriteError] does.
 	OnRefused func(http.ResponseWriter, *http.Request, error)
 
 	// HTTPClient is used for requests to PERS. nil: a client with the default
@@ -157,7 +157,7 @@ func (c Config) defaults() Config {
 			*n.value = n.usual
 		}
 	}
-	if len(c.TokenSources) == 0 {
+	if c.TokenSources = slices.Clone(c.TokenSources); len(c.TokenSources) == 0 {
 		c.TokenSources = []TokenSource{AuthorizationHeader()}
 	}
 	if c.Now == nil {
@@ -214,6 +214,15 @@ func (c *Config) check() error {
 	}
 	if slices.Contains(c.Tenants, "") || slices.Contains(c.TokenTypes, "") {
 		fail("Tenants and TokenTypes must not have an empty entry: a missing setting, perhaps")
+	}
+	names := make(map[string]bool, len(c.TokenSources))
+	for _, source := range c.TokenSources {
+		if source.find == nil {
+			fail("TokenSources has an entry without a name: a missing setting, perhaps")
+		} else if names[source.name] {
+			fail("TokenSources has the %s twice: every token there would be one too many", source.name)
+		}
+		names[source.name] = true
 	}
 	if err := checkProjectKey(c.ProjectKey); err != nil {
 		wrong = append(wrong, err)

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -23,18 +22,18 @@ const (
 	maxProofID    = 256 // of "jti", in bytes
 	defaultMaxAge = time.Minute
 	longestMaxAge = 10 * time.Minute
-	// rememberedProofKeys is how many clients' keys are kept ready.
-	rememberedProofKeys = 4096
+	// rememberedProofKeys is how many clients' keys are kept ready, and
+	// rememberedProofHeader how long the header may be that such a key came in.
+	rememberedProofKeys   = 4096
+	rememberedProofHeader = 2 << 10
 )
-
-// errUseNonce tells a missing or old nonce from other faults of a proof.
-var errUseNonce = errors.New("the proof has no nonce that is good now")
 
 // proofs checks proofs.
 type proofs struct {
 	cfg        DPoP
 	origin     string // in the form of normalURL, without a slash at the end
 	algorithms []string
+	algs       string // the same for a challenge; empty: proofs are not checked here
 	leeway     time.Duration
 	now        func() time.Time
 	nonces     *nonces // nil: none are asked for
@@ -42,103 +41,107 @@ type proofs struct {
 }
 
 // proofKey is the header of a proof whose signature held: it is the same for
-// each proof by the same client.
+// each proof by the same client. It is remembered under the thumbprint of the
+// key, so that a client fills one place only.
 type proofKey struct {
 	segment   string
 	algorithm *algorithm
 	key       *publicKey
 }
 
-func (p *proofs) algs() string {
-	if p.cfg.Mode == DPoPOff {
-		return ""
-	}
-	return strings.Join(p.algorithms, " ")
+// proof is a proof on its way through the checks.
+type proof struct {
+	segments
+	claims   proofClaims
+	key      *proofKey
+	known    bool // the key is already remembered
+	oldNonce bool
 }
 
-// offerNonce tells the client the nonce for its next proof (§8.2).
+// offerNonce tells the client the nonce for its next proof (§8.2). What carries
+// it should not be used again for another request.
 func (p *proofs) offerNonce(h http.Header) {
 	if p.nonces != nil {
-		h.Set("DPoP-Nonce", p.nonces.current(p.now()))
+		h.Set("DPoP-Nonce", p.nonces.at(p.now()).current)
+		h.Set("Cache-Control", "no-store")
 	}
 }
 
 // check decides whether the token may be used by whoever sent the request.
-func (p *proofs) check(r *http.Request, found credentials, claims *Claims) error {
+// oldNonce reports that its next proof should have another nonce.
+func (p *proofs) check(r *http.Request, found credentials, claims *Claims) (oldNonce bool, err error) {
 	bound := claims.confirmation != ""
 	switch {
 	case !bound && found.dpop:
-		return badProof("credentials", "a token that is bound to a key, with the scheme DPoP", "one that is not")
+		return false, badBinding("a token that is bound to a key, with the scheme DPoP", "one that is not")
 	case !bound && p.cfg.Mode == DPoPRequired:
-		return badProof("credentials", "a token that is bound to a key", "one that is not")
+		return false, badBinding("a token that is bound to a key", "one that is not")
 	case !bound:
-		return nil
+		return false, nil
 	case p.cfg.Mode == DPoPOff:
-		return badProof("credentials", "a token that is not bound to a key: proofs are not checked here", "one that is")
+		return false, badBinding("a token that is not bound to a key: proofs are not checked here", "one that is")
 	case !found.dpop:
 		// §7.2: otherwise a stolen token would do without its key.
-		return badProof("credentials", "the scheme DPoP, as the token is bound to a key", "another")
+		return false, badBinding("the scheme DPoP, as the token is bound to a key", "another")
 	}
 	target, err := p.target(r)
 	if err != nil {
-		return err
+		return false, err
 	}
-	values := r.Header.Values("DPoP")
+	values := r.Header["Dpop"]
 	if len(values) != 1 {
-		return badProof("proof", "one DPoP header", fmt.Sprintf("%d of them", len(values)))
+		return false, badProof("proof", "one DPoP header", fmt.Sprintf("%d of them", len(values)))
 	}
-	id, until, err := p.verify(values[0], r.Method, target, found.token, claims.confirmation)
+	checked, err := p.verify(values[0], r.Method, target, found.token, claims.confirmation)
 	if err != nil {
-		return err
+		return false, err
 	}
 	// Last, so that a proof that is not good uses up nothing.
-	return p.once(r.Context(), id, until)
+	return checked.oldNonce, p.once(r.Context(), checked)
 }
 
-// verify checks a proof in all but whether it was used before: what is cheap
-// first, then the signature. It returns an id for the proof and until when
-// it has to be remembered.
-func (p *proofs) verify(proof, method, target, token, thumbprint string) (id [sha256.Size]byte, until instant, err error) {
-	if len(proof) > maxProofSize {
-		return id, 0, badProof("proof", fmt.Sprintf("at most %d bytes", maxProofSize), fmt.Sprintf("%d", len(proof)))
+// verify checks a proof in all but whether it was used before (§4.3): what is
+// cheap first, and the signature last.
+func (p *proofs) verify(text, method, target, token, thumbprint string) (*proof, error) {
+	if len(text) > maxProofSize {
+		return nil, badProof("proof", fmt.Sprintf("at most %d bytes", maxProofSize), fmt.Sprintf("%d", len(text)))
 	}
-	s, err := split(proof)
+	parts, err := split(text)
 	if err != nil {
-		return id, 0, badProof("proof", "a compact JWS", "something else")
+		return nil, badProof("proof", "a compact JWS", "something else")
 	}
-	k, known := p.known(s.header)
-	if !known {
-		if k, err = p.readHeader(s.header); err != nil {
-			return id, 0, err
+	t := &proof{segments: parts}
+	if err := t.claims.read(t.payload); err != nil {
+		return nil, err
+	}
+	if err := p.checkClaims(t, method, target, token); err != nil {
+		return nil, err
+	}
+	if t.key, t.known = p.known(thumbprint, t.header); !t.known {
+		if t.key, err = p.readHeader(t.header); err != nil {
+			return nil, err
 		}
 	}
-	if subtle.ConstantTimeCompare([]byte(k.key.Thumbprint), []byte(thumbprint)) != 1 {
-		return id, 0, badProof("jkt", "the key that the token is bound to", "another")
+	if subtle.ConstantTimeCompare([]byte(t.key.key.Thumbprint), []byte(thumbprint)) != 1 {
+		return nil, badBinding("a proof by the key that the token is bound to", "one by another")
 	}
-	c, err := p.readClaims(s.payload)
+	signature, err := decodeSegment(nil, t.signature, "signature")
 	if err != nil {
-		return id, 0, err
+		return nil, badProof("signature", "base64url", "something else")
 	}
-	if err := p.checkClaims(c, method, target, token); err != nil {
-		return id, 0, err
+	if !t.key.algorithm.verify(t.key.key.public, []byte(t.signingInput), signature) {
+		return nil, badProof("signature", "one by the key in the proof", "another")
 	}
-	signature, err := decodeSegment(nil, s.signature, "signature")
-	if err != nil {
-		return id, 0, badProof("signature", "base64url", "something else")
+	if !t.known && len(t.header) <= rememberedProofHeader {
+		p.keys.put(p.keys.hash(thumbprint), t.key)
 	}
-	if !k.algorithm.verify(k.key.public, []byte(s.signingInput), signature) {
-		return id, 0, badProof("signature", "one by the key in the proof", "another")
-	}
-	if !known {
-		p.keys.put(p.keys.hash(k.segment), k)
-	}
-	return sha256.Sum256([]byte(k.key.Thumbprint + "\x00" + c.jti)), c.iat.add(p.cfg.MaxAge), nil
+	return t, nil
 }
 
-// known returns the header that a segment stood for before.
-func (p *proofs) known(segment string) (*proofKey, bool) {
-	k, ok := p.keys.get(p.keys.hash(segment))
-	return k, ok && k.segment == segment
+// known returns what a header stood for before.
+func (p *proofs) known(thumbprint, header string) (*proofKey, bool) {
+	k, ok := p.keys.get(p.keys.hash(thumbprint))
+	return k, ok && k.segment == header
 }
 
 // readHeader reads the header of a proof, with the public key in it (§4.2).
@@ -157,7 +160,7 @@ func (p *proofs) readHeader(segment string) (*proofKey, error) {
 	if strictObject(raw, &m) != nil {
 		return nil, badProof("header", "a strict JSON object", "something else")
 	}
-	algorithm := algorithms[m.Alg]
+	algorithm := proofAlgorithms[m.Alg]
 	switch {
 	case mediaType(m.Typ) != "dpop+jwt":
 		return nil, badProof("typ", "dpop+jwt", quoted(m.Typ))
@@ -184,10 +187,10 @@ type proofClaims struct {
 	iat                       instant
 }
 
-func (p *proofs) readClaims(segment string) (*proofClaims, error) {
+func (c *proofClaims) read(segment string) error {
 	raw, err := decodeSegment(nil, segment, "payload")
 	if err != nil {
-		return nil, badProof("payload", "base64url", "something else")
+		return badProof("payload", "base64url", "something else")
 	}
 	var m struct {
 		HTM   string         `json:"htm"`
@@ -198,50 +201,72 @@ func (p *proofs) readClaims(segment string) (*proofClaims, error) {
 		IAT   jsontext.Value `json:"iat"`
 	}
 	if strictObject(raw, &m) != nil {
-		return nil, badProof("payload", "a strict JSON object", "something else")
+		return badProof("payload", "a strict JSON object", "something else")
 	}
 	iat, ok := numericDate(m.IAT)
 	if !ok {
-		return nil, badProof("iat", "a time", "none")
+		return badProof("iat", "a time", "none")
 	}
-	return &proofClaims{m.HTM, m.HTU, m.JTI, m.ATH, m.Nonce, iat}, nil
+	*c = proofClaims{m.HTM, m.HTU, m.JTI, m.ATH, m.Nonce, iat}
+	return nil
 }
 
 // checkClaims holds a proof against the request (§4.3).
-func (p *proofs) checkClaims(c *proofClaims, method, target, token string) error {
-	now := instantOf(p.now())
-	hash := sha256.Sum256([]byte(token))
-	switch {
-	case c.htm != method:
+func (p *proofs) checkClaims(t *proof, method, target, token string) error {
+	c := &t.claims
+	if c.htm != method {
 		return badProof("htm", quoted(method), quoted(c.htm))
-	case !sameURL(c.htu, target):
-		return badProof("htu", quoted(target), quoted(c.htu))
-	case c.jti == "" || len(c.jti) > maxProofID:
+	}
+	if htu, ok := normalURL(c.htu); !ok || htu != target {
+		return badProof("htu", quoted(target), quoted(htu)) // without a query, which may have secrets
+	}
+	if c.jti == "" || len(c.jti) > maxProofID {
 		return badProof("jti", fmt.Sprintf("1 to %d bytes", maxProofID), fmt.Sprintf("%d", len(c.jti)))
-	case c.iat > now.add(p.leeway) || c.iat.add(p.cfg.MaxAge) <= now:
-		return badProof("iat", fmt.Sprintf("at most %v before %v", p.cfg.MaxAge, now), c.iat.String())
-	case subtle.ConstantTimeCompare([]byte(c.ath), []byte(base64.RawURLEncoding.EncodeToString(hash[:]))) != 1:
-		return badProof("ath", "the hash of the token", "another")
-	case p.nonces != nil && !p.nonces.good(c.nonce, p.now()):
+	}
+	if now := instantOf(p.now()); c.iat > now.add(p.leeway) || c.iat.add(p.cfg.MaxAge) <= now {
+		return badProof("iat", fmt.Sprintf("at most %v before %v, and %v after", p.cfg.MaxAge, now, p.leeway), c.iat.String())
+	}
+	hash := sha256.Sum256([]byte(token))
+	var ath [43]byte
+	base64.RawURLEncoding.Encode(ath[:], hash[:])
+	if subtle.ConstantTimeCompare([]byte(c.ath), ath[:]) != 1 {
+		return badProof("ath", "the hash of the token", "another, or none")
+	}
+	if p.nonces == nil {
+		return nil
+	}
+	var good bool
+	if good, t.oldNonce = p.nonces.good(c.nonce, p.now()); !good {
 		e := badProof("nonce", "the one in DPoP-Nonce", "another, or none")
-		e.Cause = errUseNonce
+		e.code = "use_dpop_nonce"
 		return e
 	}
 	return nil
 }
 
-// once refuses a proof that was used before.
-func (p *proofs) once(ctx context.Context, id [sha256.Size]byte, until instant) error {
+// once refuses a proof that was used before. The id is of the key, too: nobody
+// can use up the ids of another client. It is remembered for as long as any
+// instance may still accept the proof, by a clock that is a little behind.
+func (p *proofs) once(ctx context.Context, t *proof) error {
+	id := sha256.Sum256([]byte(t.key.key.Thumbprint + "\x00" + t.claims.jti))
+	until := t.claims.iat.add(p.cfg.MaxAge + p.leeway)
 	first, err := p.cfg.Replays.Claim(ctx, base64.RawURLEncoding.EncodeToString(id[:]), until.time())
 	switch {
 	case err != nil:
-		return &Error{Check: "jti", Want: "to know whether the proof was used before", Got: "no answer", Err: ErrUnavailable, Cause: err}
+		return &Error{Check: "dpop jti", Want: "to know whether the proof was used before", Got: "no answer", Err: ErrUnavailable, Cause: err}
 	case !first:
-		return &Error{Check: "jti", Want: "a proof that was not used before", Got: "one that was", Err: ErrReplay}
+		return &Error{Check: "dpop jti", Want: "a proof that was not used before", Got: "one that was", Err: ErrReplay}
 	}
 	return nil
 }
 
+// badProof says what is wrong with a proof itself.
 func badProof(check, want, got string) *Error {
 	return &Error{Check: "dpop " + check, Want: want, Got: got, Err: ErrProof}
+}
+
+// badBinding says that a token and the way in which it came do not belong
+// together (§7.1, §7.2).
+func badBinding(want, got string) *Error {
+	return &Error{Check: "dpop binding", Want: want, Got: got, Err: ErrProof, code: "invalid_token"}
 }

@@ -119,6 +119,10 @@ type Error struct {
 	Err error
 	// Cause is what lies beneath, or nil.
 	Cause error
+
+	// code is the "error" of an HTTP challenge (RFC 6750 §3.1, RFC 9449 §7.1)
+	// where it is not the usual one for Err.
+	code string
 }
 
 // Error returns one line of text.

@@ -2,10 +2,14 @@ package persauth
 
 // Rules about who may do what, written where the routes are.
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+)
 
 // Guard is a rule about callers. It returns nil for those who may go on and an
-// error that is [ErrForbidden] for all others. [Verifier.Require] applies it.
+// error that is [ErrForbidden] for all others. One of your own may also return
+// [ErrUnavailable], wrapped, where it cannot tell. [Verifier.Require] applies it.
 // Guards are safe for concurrent use.
 type Guard func(*http.Request, *Claims) error
 
@@ -17,7 +21,8 @@ type Selector struct {
 
 // PathValue selects a path value of the route: "business" in
 // "GET /businesses/{business}/orders". Where the route has none of that name, no
-// caller passes. It panics for an empty name.
+// caller passes: so guards stand behind the router, not around it. It panics for
+// an empty name.
 func PathValue(name string) Selector {
 	required("PathValue", name)
 	return Selector{func(r *http.Request) string { return r.PathValue(name) }}
@@ -109,17 +114,24 @@ func AllOf(guard Guard, more ...Guard) Guard {
 	}
 }
 
-// AnyOf lets callers pass whom at least one guard lets pass.
+// AnyOf lets callers pass whom at least one guard lets pass. Where one of the
+// others cannot tell, that is the answer, and not that the caller is forbidden.
 func AnyOf(guard Guard, more ...Guard) Guard {
 	guards := checked("AnyOf", append([]Guard{guard}, more...))
 	return func(r *http.Request, c *Claims) error {
-		var failed failures
+		var failed, untold failures
 		for _, guard := range guards {
-			err := guard(r, c)
-			if err == nil {
+			switch err := guard(r, c); {
+			case err == nil:
 				return nil
+			case errors.Is(err, ErrForbidden):
+				failed = append(failed, err)
+			default:
+				untold = append(untold, err)
 			}
-			failed = append(failed, err)
+		}
+		if untold != nil {
+			return untold.join()
 		}
 		return failed.join()
 	}
@@ -127,7 +139,7 @@ func AnyOf(guard Guard, more ...Guard) Guard {
 
 // Require is middleware that lets only callers through whom every guard lets
 // pass. It authenticates the request, unless [Verifier.Middleware] of the same
-// Verifier did so before.
+// Verifier did so before. It panics for a guard that is nil.
 //
 //	mux.Handle("POST /businesses/{business}/orders",
 //		v.Require(persauth.BusinessRole(persauth.PathValue("business"), "ADMIN"))(orders))
@@ -135,14 +147,11 @@ func (v *Verifier) Require(guard Guard, more ...Guard) func(http.Handler) http.H
 	rule := AllOf(guard, more...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			caller, ok := r.Context().Value(contextKey{}).(*authenticated)
-			if !ok || caller.verifier != v {
-				if r, ok = v.authenticate(w, r); !ok {
-					return
-				}
-				caller = r.Context().(*authenticated)
+			r, claims := v.authenticate(w, r)
+			if claims == nil {
+				return
 			}
-			if err := rule(r, caller.claims); err != nil {
+			if err := rule(r, claims); err != nil {
 				v.countRefused(err)
 				v.refuse(w, r, err)
 				return

@@ -228,6 +228,10 @@ type jwkMembers struct {
 	D      *jsontext.Value `json:"d"`
 	P      *jsontext.Value `json:"p"`
 	Q      *jsontext.Value `json:"q"`
+	DP     *jsontext.Value `json:"dp"`
+	DQ     *jsontext.Value `json:"dq"`
+	QI     *jsontext.Value `json:"qi"`
+	Oth    *jsontext.Value `json:"oth"`
 	K      *jsontext.Value `json:"k"`
 }
 
@@ -258,7 +262,7 @@ func (k *publicKey) read(m *jwkMembers) error {
 	if m.Kty == "oct" || m.K != nil {
 		return errors.New("it is symmetric: it cannot be public")
 	}
-	if m.D != nil || m.P != nil || m.Q != nil {
+	if m.D != nil || m.P != nil || m.Q != nil || m.DP != nil || m.DQ != nil || m.QI != nil || m.Oth != nil {
 		return errors.New("it is a private key: publish its public part only, and replace it")
 	}
 	if err := checkMembers(m); err != nil {
