@@ -344,13 +344,18 @@ func (c *candidate) take(field claimField, v jsontext.Value, end int) {
 	}
 }
 
-// text returns a string claim: as a part of the payload where that is possible,
-// so that a claim costs no memory of its own.
+// text returns a string claim.
 func (c *candidate) text(v jsontext.Value, end int) (string, bool) {
+	return stringIn(c.payload, v, end)
+}
+
+// stringIn returns the text of a JSON string that ends at end in payload: as a
+// part of payload where that is possible, so that it costs no memory of its own.
+func stringIn(payload string, v jsontext.Value, end int) (string, bool) {
 	if v.Kind() != '"' {
 		return "", false
 	}
-	inPayload := c.payload[end-len(v)+1 : end-1]
+	inPayload := payload[end-len(v)+1 : end-1]
 	if strings.IndexByte(inPayload, '\\') < 0 {
 		return inPayload, true
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,13 +50,23 @@ type proofKey struct {
 	key       *publicKey
 }
 
-// proof is a proof on its way through the checks.
+// proof is a proof on its way through the checks. It comes from a pool with room
+// for what is decoded on the way, and goes back to it.
 type proof struct {
 	segments
 	claims   proofClaims
 	key      *proofKey
 	known    bool // the key is already remembered
 	oldNonce bool
+
+	room [2 * maxProofSize]byte
+}
+
+var proofPool = sync.Pool{New: func() any { return new(proof) }}
+
+func (t *proof) release() {
+	t.segments, t.claims, t.key, t.known, t.oldNonce = segments{}, proofClaims{}, nil, false, false
+	proofPool.Put(t)
 }
 
 // offerNonce tells the client the nonce for its next proof (§8.2). What carries
@@ -92,50 +103,49 @@ func (p *proofs) check(r *http.Request, found credentials, claims *Claims) (oldN
 	if len(values) != 1 {
 		return false, badProof("proof", "one DPoP header", fmt.Sprintf("%d of them", len(values)))
 	}
-	checked, err := p.verify(values[0], r.Method, target, found.token, claims.confirmation)
-	if err != nil {
+	t := proofPool.Get().(*proof)
+	defer t.release()
+	if err := p.verify(t, values[0], r.Method, target, found.token, claims.confirmation); err != nil {
 		return false, err
 	}
 	// Last, so that a proof that is not good uses up nothing.
-	return checked.oldNonce, p.once(r.Context(), checked)
+	return t.oldNonce, p.once(r.Context(), t)
 }
 
 // verify checks a proof in all but whether it was used before (§4.3): what is
 // cheap first, and the signature last.
-func (p *proofs) verify(text, method, target, token, thumbprint string) (*proof, error) {
+func (p *proofs) verify(t *proof, text, method, target, token, thumbprint string) (err error) {
 	if len(text) > maxProofSize {
-		return nil, badProof("proof", fmt.Sprintf("at most %d bytes", maxProofSize), fmt.Sprintf("%d", len(text)))
+		return badProof("proof", fmt.Sprintf("at most %d bytes", maxProofSize), fmt.Sprintf("%d", len(text)))
 	}
-	parts, err := split(text)
-	if err != nil {
-		return nil, badProof("proof", "a compact JWS", "something else")
+	if t.segments, err = split(text); err != nil {
+		return badProof("proof", "a compact JWS", "something else")
 	}
-	t := &proof{segments: parts}
-	if err := t.claims.read(t.payload); err != nil {
-		return nil, err
+	if err := t.readClaims(); err != nil {
+		return err
 	}
 	if err := p.checkClaims(t, method, target, token); err != nil {
-		return nil, err
+		return err
 	}
 	if t.key, t.known = p.known(thumbprint, t.header); !t.known {
 		if t.key, err = p.readHeader(t.header); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if subtle.ConstantTimeCompare([]byte(t.key.key.Thumbprint), []byte(thumbprint)) != 1 {
-		return nil, badBinding("a proof by the key that the token is bound to", "one by another")
+		return badBinding("a proof by the key that the token is bound to", "one by another")
 	}
-	signature, err := decodeSegment(nil, t.signature, "signature")
+	signature, err := decodeSegment(t.room[:0], t.signature, "signature")
 	if err != nil {
-		return nil, badProof("signature", "base64url", "something else")
+		return badProof("signature", "base64url", "something else")
 	}
-	if !t.key.algorithm.verify(t.key.key.public, []byte(t.signingInput), signature) {
-		return nil, badProof("signature", "one by the key in the proof", "another")
+	if !t.key.algorithm.verify(t.key.key.public, append(t.room[len(signature):][:0], t.signingInput...), signature) {
+		return badProof("signature", "one by the key in the proof", "another")
 	}
 	if !t.known && len(t.header) <= rememberedProofHeader {
 		p.keys.put(p.keys.hash(thumbprint), t.key)
 	}
-	return t, nil
+	return nil
 }
 
 // known returns what a header stood for before.
@@ -181,44 +191,16 @@ func (p *proofs) readHeader(segment string) (*proofKey, error) {
 	return &proofKey{strings.Clone(segment), algorithm, key}, nil
 }
 
-// proofClaims are the claims of a proof (§4.2).
-type proofClaims struct {
-	htm, htu, jti, ath, nonce string
-	iat                       instant
-}
-
-func (c *proofClaims) read(segment string) error {
-	raw, err := decodeSegment(nil, segment, "payload")
-	if err != nil {
-		return badProof("payload", "base64url", "something else")
-	}
-	var m struct {
-		HTM   string         `json:"htm"`
-		HTU   string         `json:"htu"`
-		JTI   string         `json:"jti"`
-		ATH   string         `json:"ath"`
-		Nonce string         `json:"nonce"`
-		IAT   jsontext.Value `json:"iat"`
-	}
-	if strictObject(raw, &m) != nil {
-		return badProof("payload", "a strict JSON object", "something else")
-	}
-	iat, ok := numericDate(m.IAT)
-	if !ok {
-		return badProof("iat", "a time", "none")
-	}
-	*c = proofClaims{m.HTM, m.HTU, m.JTI, m.ATH, m.Nonce, iat}
-	return nil
-}
-
 // checkClaims holds a proof against the request (§4.3).
 func (p *proofs) checkClaims(t *proof, method, target, token string) error {
 	c := &t.claims
 	if c.htm != method {
 		return badProof("htm", quoted(method), quoted(c.htm))
 	}
-	if htu, ok := normalURL(c.htu); !ok || htu != target {
-		return badProof("htu", quoted(target), quoted(htu)) // without a query, which may have secrets
+	if c.htu != target {
+		if htu, ok := normalURL(c.htu); !ok || htu != target {
+			return badProof("htu", quoted(target), quoted(htu)) // without a query, which may have secrets
+		}
 	}
 	if c.jti == "" || len(c.jti) > maxProofID {
 		return badProof("jti", fmt.Sprintf("1 to %d bytes", maxProofID), fmt.Sprintf("%d", len(c.jti)))
@@ -226,7 +208,7 @@ func (p *proofs) checkClaims(t *proof, method, target, token string) error {
 	if now := instantOf(p.now()); c.iat > now.add(p.leeway) || c.iat.add(p.cfg.MaxAge) <= now {
 		return badProof("iat", fmt.Sprintf("at most %v before %v, and %v after", p.cfg.MaxAge, now, p.leeway), c.iat.String())
 	}
-	hash := sha256.Sum256([]byte(token))
+	hash := sha256.Sum256(append(t.room[:0], token...))
 	var ath [43]byte
 	base64.RawURLEncoding.Encode(ath[:], hash[:])
 	if subtle.ConstantTimeCompare([]byte(c.ath), ath[:]) != 1 {
@@ -248,7 +230,7 @@ func (p *proofs) checkClaims(t *proof, method, target, token string) error {
 // can use up the ids of another client. It is remembered for as long as any
 // instance may still accept the proof, by a clock that is a little behind.
 func (p *proofs) once(ctx context.Context, t *proof) error {
-	id := sha256.Sum256([]byte(t.key.key.Thumbprint + "\x00" + t.claims.jti))
+	id := sha256.Sum256(append(append(append(t.room[:0], t.key.key.Thumbprint...), 0), t.claims.jti...))
 	until := t.claims.iat.add(p.cfg.MaxAge + p.leeway)
 	first, err := p.cfg.Replays.Claim(ctx, base64.RawURLEncoding.EncodeToString(id[:]), until.time())
 	switch {
