@@ -117,6 +117,9 @@ func normalPath(path string) (string, bool) {
 	if plainPath(path) {
 		return path, true
 	}
+	if strings.ContainsFunc(path, needsEscape) && strings.Contains(strings.ToUpper(path), "%2F") {
+		return "", false // such a path net/http escapes anew, and takes %2F for a slash
+	}
 	var kept []string
 	segments := strings.Split(path[1:], "/")
 	for i, raw := range segments {
@@ -193,6 +196,11 @@ func plainPath(path string) bool {
 		}
 	}
 	return true
+}
+
+// needsEscape characters may not stand in a path as they are.
+func needsEscape(c rune) bool {
+	return c != '/' && c != '%' && (c >= 0x80 || !unreserved(byte(c)) && !pathByte(byte(c)))
 }
 
 func hasDotSegments(path string) bool {
