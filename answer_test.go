@@ -74,8 +74,8 @@ func get(t *testing.T, url string, headers ...string) *http.Request {
 	return r
 }
 
-// service starts a service whose address the verifier knows.
-func service(t *testing.T, iss *persauthtest.Issuer, handler func(*persauth.Verifier) http.Handler, changes ...func(*persauth.Config)) (*httptest.Server, *persauth.Verifier) {
+// startService starts a service whose address the verifier knows.
+func startService(t *testing.T, iss *persauthtest.Issuer, handler func(*persauth.Verifier) http.Handler, changes ...func(*persauth.Config)) (*httptest.Server, *persauth.Verifier) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
 	v := iss.Verifier(append([]func(*persauth.Config){func(cfg *persauth.Config) {
@@ -96,9 +96,9 @@ func TestAnswers(t *testing.T) {
 		mux.Handle("/broken", v.Require(func(*http.Request, *persauth.Claims) error { return errors.New("secret of the database") })(callerOf))
 		return mux
 	}
-	both, _ := service(t, iss, guarded)
-	bearerOnly, _ := service(t, iss, guarded, func(cfg *persauth.Config) { cfg.DPoP = persauth.DPoP{Mode: persauth.DPoPOff} })
-	required, _ := service(t, iss, guarded, func(cfg *persauth.Config) {
+	both, _ := startService(t, iss, guarded)
+	bearerOnly, _ := startService(t, iss, guarded, func(cfg *persauth.Config) { cfg.DPoP = persauth.DPoP{Mode: persauth.DPoPOff} })
+	required, _ := startService(t, iss, guarded, func(cfg *persauth.Config) {
 		cfg.DPoP.Mode, cfg.DPoP.Algorithms = persauth.DPoPRequired, []string{"ES256", "EdDSA"}
 	})
 	client := iss.DPoPClient("ES256")
@@ -172,7 +172,7 @@ func TestAnswers(t *testing.T) {
 // A HEAD is answered as a GET, without the body.
 func TestAnswerToHead(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
-	s, _ := service(t, iss, func(v *persauth.Verifier) http.Handler { return v.Middleware(callerOf) })
+	s, _ := startService(t, iss, func(v *persauth.Verifier) http.Handler { return v.Middleware(callerOf) })
 	r := get(t, s.URL)
 	full := ask(t, r)
 	r.Method = http.MethodHead
@@ -188,7 +188,7 @@ func TestAnswerToHead(t *testing.T) {
 func TestOnRefused(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	var refused error
-	s, v := service(t, iss, func(v *persauth.Verifier) http.Handler {
+	s, v := startService(t, iss, func(v *persauth.Verifier) http.Handler {
 		return v.Middleware(v.Require(persauth.OfType(persauth.AuthSystem))(callerOf))
 	}, func(cfg *persauth.Config) {
 		cfg.OnRefused = func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -216,13 +216,13 @@ func TestAnswerUnavailable(t *testing.T) {
 	token := "Bearer " + iss.UserToken("acme")
 
 	pers.Fault(persauthtest.Keys, persauthtest.TooManyRequests(7*time.Second).Times(1))
-	refused := serve(handler, newRequest(http.MethodGet, "/", "Authorization", token))
+	refused := serveRequest(handler, newRequest(http.MethodGet, "/", "Authorization", token))
 	assert.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
 	assert.Equal(t, "7", refused.Header.Get("Retry-After"))
 	assert.Empty(t, refused.Header.Get("WWW-Authenticate"), "signing in again would not help")
 
 	iss.Clock().Advance(8 * time.Second)
-	assert.Equal(t, http.StatusOK, serve(handler, newRequest(http.MethodGet, "/", "Authorization", token)).StatusCode)
+	assert.Equal(t, http.StatusOK, serveRequest(handler, newRequest(http.MethodGet, "/", "Authorization", token)).StatusCode)
 
 	w := httptest.NewRecorder()
 	v.WriteError(w, newRequest(http.MethodGet, "/"), fmt.Errorf("mine: %w", persauth.ErrUnavailable))
@@ -254,7 +254,7 @@ func TestCancelledRequest(t *testing.T) {
 			ctx, cancel := c.context(t.Context())
 			defer cancel()
 			r := newRequest(http.MethodGet, "/", "Authorization", "Bearer "+iss.UserToken("acme")).WithContext(ctx)
-			refused := serve(v.Middleware(callerOf), r)
+			refused := serveRequest(v.Middleware(callerOf), r)
 			assert.Equal(t, c.status, refused.StatusCode)
 			assert.Empty(t, refused.Header.Get("Caller"))
 			assert.Equal(t, c.counted, len(v.Status().Counters.Refused) > 0)

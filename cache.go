@@ -19,16 +19,17 @@ const shardCount = 16
 // bounded remembers values under the hash of something longer. A stranger may
 // find two things of one hash, so a value must hold what it is remembered for,
 // and whoever gets it must compare. Safe for concurrent use.
-type bounded[V any] struct {
+type bounded[V comparable] struct {
 	seed   maphash.Seed
 	shards []cacheShard[V]
 }
 
 // newBounded makes a memory for at least size entries. The room of a shard is
-// a quarter above its share, because hashes do not spread evenly.
-func newBounded[V any](size int) *bounded[V] {
+// a quarter above its share, because hashes do not spread evenly; with shares of
+// 512 and more that is over five standard deviations.
+func newBounded[V comparable](size int) *bounded[V] {
 	b := &bounded[V]{seed: maphash.MakeSeed()}
-	if size < 64*shardCount {
+	if size < 512*shardCount {
 		b.shards = make([]cacheShard[V], 1)
 		b.shards[0].limit = max(size, 1)
 	} else {
@@ -38,7 +39,7 @@ func newBounded[V any](size int) *bounded[V] {
 		}
 	}
 	for i := range b.shards {
-		b.shards[i].current.Store(newGeneration(nil))
+		b.shards[i].current.Store(newGeneration(nil, 0))
 	}
 	return b
 }
@@ -56,6 +57,10 @@ func (b *bounded[V]) get(hash uint64) (V, bool) { return b.shard(hash).get(hash)
 
 // put remembers value under hash in place of what was there.
 func (b *bounded[V]) put(hash uint64, value V) { b.shard(hash).put(hash, value) }
+
+// replace is put where old is still what is remembered under hash, and otherwise
+// does nothing: something newer came, or it was removed.
+func (b *bounded[V]) replace(hash uint64, old, value V) { b.shard(hash).replace(hash, old, value) }
 
 // remove forgets what is remembered under hash.
 func (b *bounded[V]) remove(hash uint64) { b.shard(hash).remove(hash) }
@@ -80,7 +85,7 @@ func (b *bounded[V]) hits() uint64 {
 
 // cacheShard holds two generations: when the current one is full it becomes the
 // previous one, and the one before that is dropped.
-type cacheShard[V any] struct {
+type cacheShard[V comparable] struct {
 	limit   int // entries in a generation
 	mu      sync.Mutex
 	current atomic.Pointer[generation]
@@ -95,8 +100,11 @@ type generation struct {
 	previous *cache.Cache
 }
 
-func newGeneration(previous *cache.Cache) *generation {
-	return &generation{entries: cache.New(cache.NoExpiration, 0), previous: previous}
+// newGeneration makes a generation with room for size entries, so that it need
+// not grow under the lock.
+func newGeneration(previous *cache.Cache, size int) *generation {
+	entries := cache.NewFrom(cache.NoExpiration, 0, make(map[string]cache.Item, size))
+	return &generation{entries: entries, previous: previous}
 }
 
 func (s *cacheShard[V]) get(hash uint64) (V, bool) {
@@ -110,7 +118,7 @@ func (s *cacheShard[V]) get(hash uint64) (V, bool) {
 	if g.previous != nil {
 		if v, ok := g.previous.Get(string(key[:])); ok {
 			s.found.Add(1)
-			s.promote(string(key[:]), v)
+			s.promote(string(key[:]))
 			return v.(V), true
 		}
 	}
@@ -128,15 +136,30 @@ func (s *cacheShard[V]) put(hash uint64, value V) {
 
 // promote brings an entry of the previous generation into the current one,
 // unless a newer one has come, or it was removed, in the meantime.
-func (s *cacheShard[V]) promote(key string, value any) {
+func (s *cacheShard[V]) promote(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.current.Load()
 	if _, newer := g.entries.Get(key); newer || g.previous == nil {
 		return
 	}
-	if _, still := g.previous.Get(key); still {
-		s.room().Set(key, value, cache.NoExpiration)
+	if v, still := g.previous.Get(key); still {
+		s.room().Set(key, v, cache.NoExpiration)
+	}
+}
+
+func (s *cacheShard[V]) replace(hash uint64, old, value V) {
+	var key [8]byte
+	binary.LittleEndian.PutUint64(key[:], hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.current.Load()
+	v, ok := g.entries.Get(string(key[:]))
+	if !ok && g.previous != nil {
+		v, ok = g.previous.Get(string(key[:]))
+	}
+	if ok && v.(V) == old {
+		s.room().Set(string(key[:]), value, cache.NoExpiration)
 	}
 }
 
@@ -145,7 +168,7 @@ func (s *cacheShard[V]) promote(key string, value any) {
 func (s *cacheShard[V]) room() *cache.Cache {
 	g := s.current.Load()
 	if g.entries.ItemCount() >= s.limit {
-		g = newGeneration(g.entries)
+		g = newGeneration(g.entries, s.limit)
 		s.current.Store(g)
 	}
 	return g.entries

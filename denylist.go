@@ -4,6 +4,9 @@ package persauth
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,40 +16,61 @@ import (
 // is given: longer than any token of PERS lives.
 const defaultRevocation = 400 * 24 * time.Hour
 
+// lastYear is the last one that an "exp" may be in. What is revoked for longer
+// is revoked for good.
+const lastYear = 9999
+
+// sweepInterval is how long expired entries stay at most while others come.
+const sweepInterval = time.Minute
+
 // Revocation names what [Verifier.Revoke] revokes.
 type Revocation struct {
 	// Token is a token to revoke, or ID the "jti" of one (RFC 7519 §4.1.7).
 	// One of the two must be set.
 	Token, ID string
 	// Until is when the revocation may be forgotten: when the token expires,
-	// if that is known. Zero: at the "exp" in Token, or in 400 days.
+	// if that is known. It is kept for [Config.Leeway] longer, as the token
+	// would be. Zero: the "exp" in Token, or in 400 days.
 	Until time.Time
 }
 
 // Revoke refuses a token from the next call on, with [ErrRevoked], whatever the
 // keys and PERS say. It is for a webhook or an admin action. It holds for this
 // Verifier, and for as long as the process lives. The error says that r names
-// nothing, or both a token and an id.
+// nothing, or both a token and an id, or a token that is none.
 func (v *Verifier) Revoke(r Revocation) error {
 	if (r.Token == "") == (r.ID == "") {
 		return errors.New("persauth: revoke: name a token or an id, and not both")
 	}
-	now := v.clock()
-	until := instantOf(r.Until)
-	if r.Until.IsZero() {
-		until = now.add(defaultRevocation)
-		t := v.take(r.Token)
-		defer t.release()
-		if r.ID == "" && v.read(t) == nil && t.claims.decode(t.payload, v.tree, now) == nil && t.claims.expiresAt != noInstant {
-			until = min(until, t.claims.expiresAt.add(v.expect.leeway))
+	if r.Token != "" {
+		if _, err := split(r.Token); err != nil {
+			return fmt.Errorf("persauth: revoke: %w", err)
 		}
 	}
+	now := v.clock()
+	until := v.revokedUntil(r, now).add(v.expect.leeway)
 	if r.ID != "" {
 		v.denied.id(r.ID, until, now)
 	} else {
-		v.denied.token(digestToken(r.Token), until, now)
+		v.denied.token(r.Token, until, now)
 	}
 	return nil
+}
+
+// revokedUntil returns when r may be forgotten, but for the leeway.
+func (v *Verifier) revokedUntil(r Revocation, now instant) instant {
+	switch {
+	case r.Until.Year() > lastYear:
+		return never.add(-v.expect.leeway)
+	case !r.Until.IsZero():
+		return instantOf(r.Until)
+	}
+	t := v.take(r.Token)
+	defer t.release()
+	if r.ID == "" && v.read(t) == nil && t.claims.decode(t.payload, v.tree, now) == nil && t.claims.expiresAt != noInstant {
+		return t.claims.expiresAt
+	}
+	return now.add(defaultRevocation)
 }
 
 // denyList holds revoked tokens until they expire. Unlike a cache it forgets
@@ -58,45 +82,54 @@ type denyList struct {
 	version atomic.Uint64
 
 	mu     sync.RWMutex
-	tokens map[tokenDigest]instant // until when
+	tokens map[tokenDigest]instant // until when, by what is signed
 	ids    map[string]instant
-	sweep  int // at how many entries the expired ones are dropped
+	sweep  instant // when the expired ones are dropped
 }
-
-const firstSweep = 1024
 
 func newDenyList() *denyList {
-	return &denyList{tokens: make(map[tokenDigest]instant), ids: make(map[string]instant), sweep: firstSweep}
+	return &denyList{tokens: make(map[tokenDigest]instant), ids: make(map[string]instant), sweep: noInstant}
 }
 
-func (d *denyList) token(digest tokenDigest, until, now instant) {
+// signed identifies a token by its signing input: whoever holds a token signed
+// with ECDSA can write down a second good signature (r, n-s) over the same.
+func signed(token string) tokenDigest {
+	return digestToken(token[:max(strings.LastIndexByte(token, '.'), 0)])
+}
+
+func (d *denyList) token(token string, until, now instant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.tokens[digest] = max(until, d.tokens[digest])
+	deny(d.tokens, signed(token), until)
 	d.changed(now)
 }
 
 func (d *denyList) id(id string, until, now instant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ids[id] = max(until, d.ids[id])
+	deny(d.ids, id, until)
 	d.changed(now)
+}
+
+// deny adds an entry. One that holds for longer stays.
+func deny[K comparable](entries map[K]instant, key K, until instant) {
+	if before, ok := entries[key]; !ok || before < until {
+		entries[key] = until
+	}
+}
+
+// denies reports whether there is an entry that still holds.
+func denies[K comparable](entries map[K]instant, key K, now instant) bool {
+	until, ok := entries[key]
+	return ok && now < until
 }
 
 // changed drops what has expired, now and then. The caller holds mu.
 func (d *denyList) changed(now instant) {
-	if len(d.tokens)+len(d.ids) >= d.sweep {
-		for digest, until := range d.tokens {
-			if until <= now {
-				delete(d.tokens, digest)
-			}
-		}
-		for id, until := range d.ids {
-			if until <= now {
-				delete(d.ids, id)
-			}
-		}
-		d.sweep = max(firstSweep, 2*(len(d.tokens)+len(d.ids)))
+	if now >= d.sweep {
+		maps.DeleteFunc(d.tokens, func(_ tokenDigest, until instant) bool { return until <= now })
+		maps.DeleteFunc(d.ids, func(_ string, until instant) bool { return until <= now })
+		d.sweep = now.add(sweepInterval)
 	}
 	d.version.Add(1)
 }
@@ -106,10 +139,10 @@ func (d *denyList) has(token, id string, now instant) bool {
 	if d.version.Load() == 0 {
 		return false
 	}
-	digest := digestToken(token)
+	digest := signed(token)
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return now < d.tokens[digest] || id != "" && now < d.ids[id]
+	return denies(d.tokens, digest, now) || id != "" && denies(d.ids, id, now)
 }
 
 // len counts the entries.

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +60,9 @@ type oracle struct {
 	log     *slog.Logger
 	lanes   [purposes]*lane
 	refused *bounded[*refusal]
+	// conclude is told every answer, one after the other for one token, whether
+	// or not anybody still waits for it. It returns what those are told who do.
+	conclude func(about *remembered, asked instant, err error) (*Claims, error)
 
 	context context.Context
 	stop    context.CancelFunc
@@ -83,17 +85,15 @@ type lane struct {
 	err     error // of the last question put; nil if it was answered
 }
 
-// inquiry is a token to ask about, with the claims that were read from it.
-type inquiry struct {
-	token  string
-	kid    string
-	claims *Claims
-}
-
 // question is one call, which any number of callers wait for.
 type question struct {
-	done chan struct{} // closed when err is set
-	err  error         // nil: PERS accepts the token
+	about  *remembered
+	why    purpose
+	asked  instant   // when it was put; whatever PERS knew then is in the answer
+	next   *question // for those who came too late for this one; guarded by mu
+	done   chan struct{}
+	claims *Claims // these two are set when done is closed
+	err    error
 }
 
 // refusal is what is remembered of a token that PERS did not accept.
@@ -103,15 +103,15 @@ type refusal struct {
 	err   *Error
 }
 
-func newOracle(pers *api, tree []claimMember, cfg *Config) *oracle {
+func newOracle(pers *api, tree []claimMember, cfg *Config, conclude func(*remembered, instant, error) (*Claims, error)) *oracle {
 	ctx, cancel := context.WithCancel(context.Background())
-	o := &oracle{api: pers, tree: tree, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Logger,
+	o := &oracle{api: pers, tree: tree, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Logger, conclude: conclude,
 		refused: newBounded[*refusal](refusals), asking: make(map[tokenDigest]*question),
 		context: ctx, stop: cancel, quiet: noInstant}
 	for p, perHour := range [purposes]int{forUnknownKey: cfg.UnknownKeyCalls, forRevocation: cfg.RevocationCalls} {
 		o.lanes[p] = &lane{
 			// A minute's worth may come at once.
-			budget:  rate.NewLimiter(rate.Limit(float64(perHour)/3600), max(perHour/60, 1)),
+			budget:  rate.NewLimiter(rate.Limit(float64(max(perHour, 0))/3600), max(perHour/60, 1)),
 			breaker: gobreaker.NewCircuitBreaker[answer](breakerSettings(purpose(p), o.log)),
 		}
 	}
@@ -136,74 +136,88 @@ func breakerSettings(p purpose, log *slog.Logger) gobreaker.Settings {
 	}
 }
 
-// ask returns nil when PERS accepts the token. The error is ErrRejected when it
-// does not, ErrRemoteMismatch when its answer cannot be believed, and
-// ErrUnavailable when there is none, or ctx ends first. One question is asked
-// for any number of callers, and goes on when they leave.
+// ask returns the claims of a token that PERS accepts. The error is ErrRejected,
+// or what conclude makes of it, when PERS does not, ErrRemoteMismatch when its
+// answer cannot be believed, and ErrUnavailable when there is none, or ctx ends
+// first. One question is asked for any number of callers, and goes on when they
+// leave.
 //
-// live asks for the answer to a question that was not put before now.
-func (o *oracle) ask(ctx context.Context, i inquiry, p purpose, live bool) error {
-	for {
-		q, mine, err := o.join(i, p, live, nil)
-		if err != nil {
-			return withKeyID(err, i.kid)
-		}
-		select {
-		case <-q.done:
-		case <-ctx.Done():
-			return withKeyID(interrupted(ctx, "remote"), i.kid)
-		}
-		if !live || mine {
-			return copyOf(q.err, i.kid)
-		}
-		live = false // whatever is asked next is asked after we came
+// The answer is to a question that was put at since or later. With never, it is
+// to one that is put from now on.
+func (o *oracle) ask(ctx context.Context, about *remembered, why purpose, since instant) (*Claims, error) {
+	kid := about.claims.verification.KeyID
+	q, err := o.join(about, why, since)
+	if err != nil {
+		return nil, withKeyID(err, kid)
+	}
+	select {
+	case <-q.done:
+		return q.claims, copyOf(q.err, kid)
+	case <-ctx.Done():
+		return nil, withKeyID(interrupted(ctx, "remote"), kid)
 	}
 }
 
 // later asks in the background, unless that is being done already or cannot be
-// done now. then gets the answer.
-func (o *oracle) later(i inquiry, p purpose, then func(error)) {
-	_, _, _ = o.join(i, p, false, then)
+// done now.
+func (o *oracle) later(about *remembered, why purpose) {
+	_, _ = o.join(about, why, noInstant)
 }
 
-// join returns the question about a token that is under way, or puts it. then,
-// if any, gets the answer to a question that is put.
-func (o *oracle) join(i inquiry, p purpose, live bool, then func(error)) (q *question, mine bool, err error) {
+// join returns the question to wait for: the one under way about the token, the
+// one after it, or a new one.
+func (o *oracle) join(about *remembered, why purpose, since instant) (*question, error) {
 	now := instantOf(o.now())
-	digest := digestToken(i.token)
-	hash := o.refused.hash(string(digest[:]))
+	digest := digestToken(about.token)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if q := o.asking[digest]; q != nil {
-		return q, false, nil
-	}
-	if r, ok := o.refused.get(hash); ok && !live && r.token == digest && now < r.until {
-		return nil, false, copyOf(r.err, i.kid)
-	}
-	if err := o.permitted(p, now); err != nil {
-		return nil, false, err
-	}
-	q = &question{done: make(chan struct{})}
-	o.asking[digest] = q
-	o.lanes[p].counts.Asked++
-	// The goroutine outlives the caller, whose token may be in a buffer that is
-	// used again.
-	token, own := strings.Clone(i.token), *i.claims
-	o.running.Go(func() {
-		err := o.put(token, &own, p)
-		after := instantOf(o.now())
-		o.remember(hash, digest, err, after)
-		if then != nil {
-			then(err)
+		// A refusal of a token whose key is unknown says nothing about one
+		// whose signature is known to be good.
+		if q.asked >= since && (about.key == nil || q.about.key != nil) {
+			return q, nil
 		}
+		if q.next == nil {
+			q.next = &question{about: about, why: why, done: make(chan struct{})}
+		}
+		return q.next, nil
+	}
+	if r, ok := o.refused.get(o.refused.hash(string(digest[:]))); ok && since != never && r.token == digest && now < r.until &&
+		(about.key == nil || r.err.Err != ErrRejected) {
+		return nil, copyOf(r.err, about.claims.verification.KeyID)
+	}
+	if err := o.permitted(why, now); err != nil {
+		return nil, err
+	}
+	q := &question{about: about, why: why, done: make(chan struct{})}
+	o.start(q, digest, now)
+	return q, nil
+}
+
+// start puts a question that is permitted. The caller holds mu.
+func (o *oracle) start(q *question, digest tokenDigest, now instant) {
+	q.asked = now
+	o.asking[digest] = q
+	l := o.lanes[q.why]
+	l.counts.Asked++
+	o.running.Go(func() {
+		err := o.put(q.about.token, &q.about.claims, q.why)
+		after := instantOf(o.now())
+		q.claims, q.err = o.conclude(q.about, q.asked, err)
+		o.remember(digest, q.err, after)
 		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.settle(l, err, after)
 		delete(o.asking, digest)
-		o.settle(o.lanes[p], err, after)
-		o.mu.Unlock()
-		q.err = err
+		if next := q.next; next != nil {
+			if next.err = o.permitted(next.why, after); next.err == nil {
+				o.start(next, digest, after)
+			} else {
+				close(next.done)
+			}
+		}
 		close(q.done)
 	})
-	return q, true, nil
 }
 
 // permitted returns why the question may not be put now. The caller holds mu.
@@ -254,14 +268,15 @@ func (o *oracle) failing(p purpose) bool {
 }
 
 // remember keeps a refusal, so that the same token does not ask again at once.
-func (o *oracle) remember(hash uint64, digest tokenDigest, err error, now instant) {
+func (o *oracle) remember(digest tokenDigest, err error, now instant) {
+	hash := o.refused.hash(string(digest[:]))
 	var e *Error
 	if !errors.As(err, &e) {
 		o.refused.remove(hash)
 		return
 	}
 	switch e.Err {
-	case ErrRejected:
+	case ErrRejected, ErrExpired:
 		o.refused.put(hash, &refusal{digest, now.add(refusedFor), e})
 	case ErrRemoteMismatch:
 		o.refused.put(hash, &refusal{digest, now.add(mismatchFor), e})

@@ -48,11 +48,13 @@ func (c *proofClaims) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		if err != nil {
 			return err
 		}
+		end := int(dec.InputOffset())
+		inPayload := c.payload[end-len(value) : end]
 		ok := true
 		if member == "iat" {
-			c.iat, ok = numericDate(value)
-		} else if text := c.text(member); text != nil {
-			*text, ok = stringIn(c.payload, value, int(dec.InputOffset()))
+			c.iat, ok = numericDate(inPayload)
+		} else if into := c.place(member); into != nil {
+			*into, ok = text(inPayload)
 		}
 		if !ok {
 			return errors.New("a claim is of another type")
@@ -62,7 +64,7 @@ func (c *proofClaims) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return err
 }
 
-func (c *proofClaims) text(member string) *string {
+func (c *proofClaims) place(member string) *string {
 	switch member {
 	case "htm":
 		return &c.htm

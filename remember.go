@@ -17,7 +17,7 @@ type remembered struct {
 	key        *publicKey // nil: PERS vouched for it
 	start, end instant    // the token is in time from start until before end
 
-	checked instant // when PERS vouched for it; noInstant: it was not asked
+	checked instant // when PERS was asked, and vouched for it; noInstant: it was not
 	renew   instant // from here on a new verdict should be asked for
 	due     instant // from here on the verdict is too old
 	denied  uint64  // the version of the deny list that it was held against
@@ -54,18 +54,19 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 		renewed := *r
 		renewed.claims.verification.KeysStale = stale
 		renewed.denied = version
+		v.seen.replace(hash, r, &renewed)
 		r = &renewed
-		v.seen.put(hash, r)
 	}
 	return r
 }
 
-// remember keeps a verified token and its header, and returns its claims in a
-// form that outlives t. checked is when PERS vouched for it, if it did.
-func (v *Verifier) remember(t *parsed, f finding, checked instant) *Claims {
+// record is what there is to remember of a token, in a form that outlives t. Of
+// one whose signature held, it keeps the header.
+func (v *Verifier) record(t *parsed, f finding) *remembered {
 	// The copy makes sure that nobody changes the text later, as callers with a
 	// recycled buffer do, and that no larger text is kept alive.
-	r := &remembered{claims: t.claims.Claims, token: strings.Clone(t.token), key: f.key, denied: f.denied}
+	r := &remembered{claims: t.claims.Claims, token: strings.Clone(t.token), key: f.key,
+		checked: noInstant, renew: never, due: never, denied: f.denied}
 	r.claims.verification = Verification{Method: VerifiedLocally, Algorithm: t.header.alg, KeyID: t.header.kid}
 	if f.keys != nil {
 		r.claims.verification.KeysStale = f.keys.stale(t.claims.now)
@@ -77,9 +78,7 @@ func (v *Verifier) remember(t *parsed, f finding, checked instant) *Claims {
 		v.headers.put(v.headers.hash(segment), &knownHeader{segment, t.header})
 	}
 	r.start, r.end = r.claims.window(v.expect)
-	v.schedule(r, checked)
-	v.seen.put(v.seen.hash(r.token), r)
-	return &r.claims
+	return r
 }
 
 // knownHeader returns the header that a segment was found to stand for before.

@@ -192,7 +192,7 @@ func TestSharedReplayStore(t *testing.T) {
 func (b *bound) nonceOf(changes ...persauthtest.ProofChange) (status int, nonce string) {
 	r := newRequest(http.MethodGet, shopOrders)
 	b.client.Authorize(r, b.token, changes...)
-	answer := serve(b.v.Middleware(callerOf), r)
+	answer := serveRequest(b.v.Middleware(callerOf), r)
 	return answer.StatusCode, answer.Header.Get("DPoP-Nonce")
 }
 
@@ -268,7 +268,7 @@ func TestNonces(t *testing.T) {
 // The challenge says that a nonce is wanted, and which; other refusals do not.
 func TestNonceChallenge(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
-	s, v := service(t, iss, func(v *persauth.Verifier) http.Handler { return v.Middleware(callerOf) },
+	s, v := startService(t, iss, func(v *persauth.Verifier) http.Handler { return v.Middleware(callerOf) },
 		func(cfg *persauth.Config) { cfg.DPoP.NonceSecret = make([]byte, 32) })
 	client := iss.DPoPClient("EdDSA")
 	token := iss.BoundToken(client, map[string]any{"tenantId": "acme"})

@@ -93,85 +93,38 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	defer t.release()
 	now := v.clock()
 	f, err := v.local(ctx, t, v.keys.held(now), now)
-	if err != nil && !f.stranger {
+	why := forRevocation
+	if f.stranger {
+		why = forUnknownKey
+	} else if err != nil {
 		return nil, err
 	}
-	if err := v.ask(ctx, t, f, true); err != nil {
-		return nil, err
-	}
-	return v.remember(t, f, v.clock()), nil
-}
-
-// ask puts the token to PERS, for the purpose that fits.
-func (v *Verifier) ask(ctx context.Context, t *parsed, f finding, live bool) error {
-	p := forRevocation
-	if f.stranger && !f.vouched {
-		p = forUnknownKey
-	}
-	err := v.oracle.ask(ctx, t.inquiry(), p, live)
-	if errors.Is(err, ErrRejected) && !f.stranger {
-		return withKeyID(v.revokedByPERS(t.token, &t.claims.Claims), t.header.kid)
-	}
-	return err
-}
-
-func (t *parsed) inquiry() inquiry { return inquiry{t.token, t.header.kid, &t.claims.Claims} }
-
-// revokedByPERS notes that a token whose signature is good is not accepted any
-// more: that is for good.
-func (v *Verifier) revokedByPERS(token string, c *Claims) *Error {
-	v.denied.token(digestToken(token), c.expiresAt.add(v.expect.leeway), v.clock())
-	return errRevoked("PERS")
-}
-
-func errRevoked(by string) *Error {
-	return &Error{Check: "revocation", Want: "a token that is not revoked", Got: "one that was revoked, says " + by, Err: ErrRevoked}
+	return v.oracle.ask(ctx, v.record(t, f), why, never)
 }
 
 // recheck is for a remembered token whose verdict is due for renewal.
 func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Claims, error) {
-	i := inquiry{r.token, r.claims.verification.KeyID, &r.claims}
-	inBackground := func() {
-		v.oracle.later(i, forRevocation, func(err error) { _, _ = v.renewed(r, err) })
-	}
 	if now < r.due {
-		inBackground()
+		v.oracle.later(r, forRevocation)
 		return &r.claims, nil
 	}
 	if r.key == nil {
 		// The key may have come in the meantime.
 		t := v.take(r.token)
 		defer t.release()
-		return v.anew(ctx, t, v.keys.held(now), now, true)
+		return v.anew(ctx, t, v.keys.held(now), now, forRevocation)
 	}
-	inGrace := now < r.due.add(v.revocation.grace)
-	if inGrace && v.oracle.failing(forRevocation) {
-		inBackground() // nobody waits for an answer that will hardly come
+	inGrace := func() bool { return v.clock() < r.due.add(v.revocation.grace) }
+	if inGrace() && v.oracle.failing(forRevocation) {
+		v.oracle.later(r, forRevocation) // nobody waits for an answer that will hardly come
 		return v.graceful(r), nil
 	}
-	claims, err := v.renewed(r, v.oracle.ask(ctx, i, forRevocation, false))
-	if inGrace && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+	maxAge, _ := v.maxAge(r)
+	claims, err := v.oracle.ask(ctx, r, forRevocation, now.add(-maxAge))
+	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && inGrace() {
 		return v.graceful(r), nil
 	}
 	return claims, err
-}
-
-// renewed draws the conclusion from PERS' answer about a remembered token.
-func (v *Verifier) renewed(r *remembered, err error) (*Claims, error) {
-	switch {
-	case err == nil:
-		renewed := *r
-		renewed.claims.verification.InGrace = false
-		v.schedule(&renewed, v.clock())
-		v.seen.put(v.seen.hash(r.token), &renewed)
-		return &renewed.claims, nil
-	case errors.Is(err, ErrRejected):
-		v.seen.remove(v.seen.hash(r.token))
-		if r.key != nil {
-			err = withKeyID(v.revokedByPERS(r.token, &r.claims), r.claims.verification.KeyID)
-		}
-	}
-	return nil, err
 }
 
 // graceful marks a remembered token as one that passes by grace.
@@ -179,29 +132,65 @@ func (v *Verifier) graceful(r *remembered) *Claims {
 	if !r.claims.verification.InGrace {
 		marked := *r
 		marked.claims.verification.InGrace = true
-		v.seen.put(v.seen.hash(r.token), &marked)
+		v.seen.replace(v.seen.hash(r.token), r, &marked)
 		r = &marked
 	}
 	return &r.claims
 }
 
-// schedule notes that PERS vouched for a token at a time, and when it must be
-// asked again.
-func (v *Verifier) schedule(r *remembered, checked instant) {
-	r.checked, r.renew, r.due = checked, never, never
-	r.claims.verification.CheckedAt = checked.orZero()
-	if checked == noInstant {
-		return
+// conclude draws the conclusion from PERS' answer to a question about r.
+func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, error) {
+	hash, now := v.seen.hash(r.token), v.clock()
+	switch {
+	case err == nil:
+		renewed := v.vouched(r, asked)
+		v.seen.put(hash, renewed)
+		return &renewed.claims, nil
+	case !errors.Is(err, ErrRejected):
+		return nil, err
 	}
-	maxAge, ages := v.revocation.applies(&r.claims)
+	v.seen.remove(hash)
+	switch {
+	case r.key == nil:
+		return nil, err
+	case now >= r.claims.expiresAt:
+		// PERS need not have our leeway: this says nothing of a revocation.
+		return nil, &Error{Check: "exp", Want: "later than now, by the clock of PERS", Got: r.claims.expiresAt.String(), Err: ErrExpired}
+	}
+	// The signature is good and the token is not: that is for good.
+	v.denied.token(r.token, r.end, now)
+	return nil, errRevoked("PERS")
+}
+
+func errRevoked(by string) *Error {
+	return &Error{Check: "revocation", Want: "a token that is not revoked", Got: "one that was revoked, says " + by, Err: ErrRevoked}
+}
+
+// vouched is r with PERS' word on it, for which it was asked at a time.
+func (v *Verifier) vouched(r *remembered, asked instant) *remembered {
+	renewed := *r
+	renewed.claims.verification.InGrace = false
+	renewed.claims.verification.CheckedAt = asked.time()
+	renewed.checked, renewed.renew, renewed.due = asked, never, never
+	// A clock that shows a time before that was put back since, and how old
+	// the word is cannot be told.
+	renewed.start = max(renewed.start, asked.add(-clockSlack))
+	if maxAge, ages := v.maxAge(r); ages {
+		renewed.renew = asked.add(maxAge / 5 * 4)
+		renewed.due = asked.add(maxAge)
+	}
+	return &renewed
+}
+
+// maxAge returns how old PERS' word on a token may get, and whether there has to
+// be one at all.
+func (v *Verifier) maxAge(r *remembered) (maxAge time.Duration, ages bool) {
+	maxAge, ages = v.revocation.applies(&r.claims)
 	if r.key == nil {
 		if !ages {
 			maxAge = strangerMaxAge
 		}
-		maxAge, ages = min(maxAge, strangerMaxAge), true
+		return min(maxAge, strangerMaxAge), true
 	}
-	if ages {
-		r.due = checked.add(maxAge)
-		r.renew = checked.add(maxAge / 5 * 4)
-	}
+	return maxAge, ages
 }

@@ -24,6 +24,7 @@ type Verifier struct {
 	headers *bounded[*knownHeader] // headers of tokens whose signature held
 
 	oracle     *oracle // nil: PERS is not asked about tokens
+	strangers  bool    // PERS is asked about tokens whose key is not at hand
 	revocation RevocationPolicy
 	denied     *denyList
 
@@ -41,19 +42,11 @@ type Verifier struct {
 // [Verifier.Warm].
 func New(cfg Config) (*Verifier, error) {
 	cfg = cfg.defaults()
-	wrong := []error{cfg.check()}
-	tree, err := claimTree(cfg.ClaimNames)
-	wrong = append(wrong, err)
-	proofs, err := cfg.proofs()
-	wrong = append(wrong, err)
-	pers, err := cfg.api()
-	wrong = append(wrong, err)
-	var keys *keyring
-	if errors.Join(wrong...) == nil {
-		keys, err = cfg.keyring(pers)
-		wrong = append(wrong, err)
-	}
-	if err := errors.Join(wrong...); err != nil {
+	tree, wrongNames := claimTree(cfg.ClaimNames)
+	proofs, wrongDPoP := cfg.proofs()
+	pers, wrongAPI := cfg.api()
+	keys, wrongKeys := cfg.keyring(pers)
+	if err := errors.Join(cfg.check(), wrongNames, wrongDPoP, wrongAPI, wrongKeys); err != nil {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
@@ -70,7 +63,8 @@ func New(cfg Config) (*Verifier, error) {
 		onRefused:  cfg.OnRefused,
 	}
 	if pers != nil && !cfg.Offline {
-		v.oracle = newOracle(pers, tree, &cfg)
+		v.oracle = newOracle(pers, tree, &cfg, v.conclude)
+		v.strangers = cfg.UnknownKeyCalls != NoCalls
 	}
 	return v, nil
 }
@@ -98,26 +92,26 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 func (v *Verifier) verify(ctx context.Context, token string, keys *keySet, now instant) (*Claims, error) {
 	t := v.take(token)
 	defer t.release()
-	return v.anew(ctx, t, keys, now, false)
+	return v.anew(ctx, t, keys, now, forUnknownKey)
 }
 
 // anew decides on a token: by the keys where that is possible, and by the word
-// of PERS where it is needed. vouched says that PERS accepted the token before.
-func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, vouched bool) (*Claims, error) {
+// of PERS where it is needed. why is the purpose of asking about a stranger's.
+func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, why purpose) (*Claims, error) {
 	f, err := v.local(ctx, t, keys, now)
-	f.vouched = vouched
 	if err != nil && !f.stranger {
 		return nil, err
 	}
-	checked := noInstant
-	if _, ages := v.revocation.applies(&t.claims.Claims); v.oracle != nil && (ages || f.stranger) {
-		err = v.ask(ctx, t, f, false)
-		checked = v.clock()
+	r := v.record(t, f)
+	maxAge, ask := v.maxAge(r)
+	if v.oracle == nil || !ask {
+		v.seen.put(v.seen.hash(r.token), r)
+		return &r.claims, nil
 	}
-	if err != nil {
-		return nil, err
+	if !f.stranger {
+		why = forRevocation
 	}
-	return v.remember(t, f, checked), nil
+	return v.oracle.ask(ctx, r, why, now.add(-maxAge))
 }
 
 // finding is what the keys at hand say of a token.
@@ -127,7 +121,6 @@ type finding struct {
 	// stranger: no key at hand can say, and nothing else speaks against the
 	// token. Then PERS may be asked.
 	stranger bool
-	vouched  bool   // PERS accepted it before
 	denied   uint64 // the version of the deny list that it was held against
 }
 
@@ -146,7 +139,7 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		}
 		key, f.keys, err = v.findKey(ctx, t, keys, err)
 		now = v.clock()
-		f.stranger = (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
+		f.stranger = v.strangers && (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
 	}
 	f.key = key
 	if err != nil {

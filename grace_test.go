@@ -1,0 +1,239 @@
+package persauth_test
+
+// Tokens that PERS has revoked, and PERS that does not answer: the two are never
+// taken for each other.
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A token that PERS revokes is accepted until the last good answer has its
+// maximal age, and no longer, however busy it is.
+func TestRevokedAtPERS(t *testing.T) {
+	const maxAge = time.Minute
+	for name, step := range map[string]time.Duration{"busy": time.Second, "idle": maxAge - time.Microsecond, "idler": maxAge, "asleep": time.Hour} {
+		inBubble(t, name, func(t *testing.T) {
+			d := openDesk(t, persauth.RevocationEvery(maxAge).WithGrace(time.Hour))
+			token := d.token(24 * time.Hour)
+			d.accepts(token)
+			d.pers.Revoke(token)
+			start := time.Now()
+			for {
+				time.Sleep(step)
+				_, err := d.v.Verify(t.Context(), token)
+				if err != nil {
+					break
+				}
+				require.Less(t, time.Since(start), maxAge)
+				synctest.Wait()
+			}
+			d.refusesEverywhere(token, persauth.ErrRevoked)
+			assert.Equal(t, 2, d.asked())
+		})
+	}
+}
+
+// What is revoked stays so until it expires: whatever PERS says then, whether or
+// not it answers, and when all else about the token is forgotten.
+func TestRevokedForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, persauth.RevocationEvery(time.Minute).WithGrace(time.Hour), func(cfg *persauth.Config) { cfg.CacheTokens = 1 })
+		token := d.iss.Token(map[string]any{"exp": time.Now().Add(time.Hour).Unix()})
+		d.pers.Revoke(token)
+		d.refuses(token, persauth.ErrRevoked)
+		require.Equal(t, 1, d.asked())
+		for range 20 {
+			d.accepts(d.token(time.Hour))
+		}
+		for _, fault := range []persauthtest.Fault{persauthtest.LyingValid, persauthtest.Down, persauthtest.Status(500), persauthtest.OtherTenant} {
+			d.pers.Fault(persauthtest.Verify, fault)
+			d.refusesEverywhere(token, persauth.ErrRevoked)
+		}
+		require.Equal(t, 21, d.asked())
+		assert.Equal(t, 1, d.v.Status().Revoked)
+		time.Sleep(time.Hour + 30*time.Second - time.Microsecond)
+		d.refusesEverywhere(token, persauth.ErrRevoked)
+		time.Sleep(time.Microsecond)
+		d.refusesEverywhere(token, persauth.ErrExpired)
+	})
+}
+
+// PERS need not have our leeway. A token that it finds expired is not revoked.
+func TestExpiredAtPERS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, persauth.RevocationAlways)
+		token := d.token(time.Minute)
+		d.accepts(token)
+		time.Sleep(time.Minute)
+		for range 3 {
+			d.refuses(token, persauth.ErrExpired)
+		}
+		require.Equal(t, 2, d.asked(), "one answer is enough")
+		assert.Zero(t, d.v.Status().Revoked)
+	})
+}
+
+// A token whose key PERS alone knows, that is refused after it was accepted, was
+// accepted once too often at most, and does not come back.
+func TestRejectedAfterAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, persauth.RevocationEvery(time.Minute))
+		token := d.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()})
+		d.accepts(token)
+		d.pers.Revoke(token)
+		time.Sleep(48 * time.Second)
+		d.atOnce(token)
+		require.Equal(t, 2, d.asked())
+		d.refuses(token, persauth.ErrRejected)
+		require.Equal(t, 2, d.asked())
+	})
+}
+
+// Grace begins when the verdict is too old, and ends on time. It shows.
+func TestGrace(t *testing.T) {
+	const maxAge, grace = time.Minute, 10 * time.Minute
+	for name, fault := range map[string]persauthtest.Fault{
+		"down": persauthtest.Down, "500": persauthtest.Status(500), "429": persauthtest.TooManyRequests(time.Second), "401": persauthtest.Status(401),
+		"garbage": persauthtest.Garbage, "cut off": persauthtest.CutOff, "contradictory": persauthtest.Contradictory, "other subject": persauthtest.OtherSubject,
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			d := openDesk(t, persauth.RevocationEvery(maxAge).WithGrace(grace))
+			token := d.token(24 * time.Hour)
+			first := d.accepts(token)
+			d.pers.Fault(persauthtest.Verify, fault)
+			time.Sleep(maxAge - time.Microsecond)
+			require.False(t, d.atOnce(token).Verification().InGrace)
+			for _, wait := range []time.Duration{time.Microsecond, time.Minute, grace - time.Minute - time.Microsecond} {
+				time.Sleep(wait)
+				late := d.atOnce(token).Verification()
+				require.True(t, late.InGrace)
+				require.Equal(t, first.Verification().CheckedAt, late.CheckedAt)
+			}
+			time.Sleep(time.Microsecond)
+			d.refuses(token, persauth.ErrUnavailable)
+			assert.False(t, d.v.Status().Remote["revocation"].Answering)
+			assert.Zero(t, d.v.Status().Revoked)
+
+			// It recovers by itself.
+			d.pers.Heal()
+			time.Sleep(11 * time.Second) // the breaker's pause
+			again := d.accepts(token).Verification()
+			assert.False(t, again.InGrace)
+			assert.Equal(t, time.Now().UTC(), again.CheckedAt)
+			assert.True(t, d.v.Status().Remote["revocation"].Answering)
+		})
+	}
+}
+
+// Grace is measured when the answer fails to come, not when it was hoped for.
+func TestGraceEndsWhileWaiting(t *testing.T) {
+	for name, c := range map[string]struct {
+		before time.Duration // the end of grace
+		want   error
+	}{
+		"in time":  {5*time.Second + time.Microsecond, nil},
+		"too late": {5 * time.Second, persauth.ErrUnavailable},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			d := openDesk(t, persauth.RevocationEvery(time.Minute).WithGrace(time.Minute))
+			token := d.token(24 * time.Hour)
+			d.accepts(token)
+			d.pers.Fault(persauthtest.Verify, persauthtest.Hanging)
+			time.Sleep(2*time.Minute - c.before)
+			start := time.Now()
+			if c.want == nil {
+				assert.True(t, d.accepts(token).Verification().InGrace)
+			} else {
+				d.refuses(token, c.want)
+			}
+			assert.Equal(t, 5*time.Second, time.Since(start))
+		})
+	}
+}
+
+// During an outage only the first one waits; the answer that comes in the end
+// counts, whatever it is.
+func TestRecoveryInGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, persauth.RevocationEvery(time.Minute).WithGrace(time.Hour))
+		good, revoked := d.token(24*time.Hour), d.token(24*time.Hour)
+		d.accepts(good)
+		d.accepts(revoked)
+		d.pers.Revoke(revoked)
+		d.pers.Fault(persauthtest.Verify, persauthtest.Hanging)
+		time.Sleep(time.Minute)
+		start := time.Now()
+		require.True(t, d.accepts(good).Verification().InGrace)
+		require.Equal(t, 5*time.Second, time.Since(start))
+		require.True(t, d.atOnce(revoked).Verification().InGrace)
+		require.True(t, d.atOnce(good).Verification().InGrace)
+		time.Sleep(20 * time.Second)
+
+		d.pers.Heal()
+		d.atOnce(good)
+		d.atOnce(revoked)
+		synctest.Wait()
+		assert.False(t, d.atOnce(good).Verification().InGrace)
+		d.refuses(revoked, persauth.ErrRevoked)
+	})
+}
+
+// Grace is for tokens that PERS vouched for, as far as that is remembered.
+func TestNoGraceWithoutVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, persauth.RevocationEvery(time.Minute).WithGrace(time.Hour), func(cfg *persauth.Config) { cfg.CacheTokens = 1 })
+		known, never := d.token(24*time.Hour), d.token(24*time.Hour)
+		d.accepts(known)
+		for range 3 {
+			d.accepts(d.token(0))
+		}
+		d.pers.Fault(persauthtest.Verify, persauthtest.Down)
+		d.refuses(never, persauth.ErrUnavailable)
+		d.refuses(known, persauth.ErrUnavailable)
+	})
+}
+
+// Who leaves gets an error, even where others get grace.
+func TestGraceIsNotForThoseWhoLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, persauth.RevocationEvery(time.Minute).WithGrace(time.Hour))
+		token := d.token(24 * time.Hour)
+		d.accepts(token)
+		d.pers.Fault(persauthtest.Verify, persauthtest.Hanging)
+		time.Sleep(time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		claims, err := d.v.Verify(ctx, token)
+		fails(t, claims, err, persauth.ErrUnavailable)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.True(t, d.accepts(token).Verification().InGrace)
+	})
+}
+
+// Two verifiers know nothing of each other's verdicts.
+func TestVerdictsAreEachVerifiersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, persauth.RevocationEvery(time.Minute))
+		other := d.pers.Verifier(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationEvery(time.Hour) })
+		token := d.token(24 * time.Hour)
+		d.accepts(token)
+		_, err := other.Verify(t.Context(), token)
+		require.NoError(t, err)
+		d.pers.Revoke(token)
+		time.Sleep(time.Minute)
+		d.refuses(token, persauth.ErrRevoked)
+		_, err = other.Verify(t.Context(), token)
+		require.NoError(t, err)
+		time.Sleep(59 * time.Minute)
+		claims, err := other.Verify(t.Context(), token)
+		fails(t, claims, err, persauth.ErrRevoked)
+	})
+}

@@ -1,0 +1,261 @@
+package persauth_test
+
+// What a verifier may answer at a moment, while PERS fails at random, keys come
+// and go, and tokens are revoked. Every bound follows from the order of events:
+// when they had begun at the earliest, and when they were done at the latest. How
+// fast the machine is does not matter.
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/persauth/persauth"
+)
+
+const (
+	soakAge, soakGrace = 500 * time.Millisecond, time.Second
+	soakHard           = 3 * time.Second
+	soakLeeway         = time.Second
+	// tick is the verifier's unit of time: it knows no smaller one.
+	tick = time.Microsecond
+	// skew is how far PERS' clock may be from the verifier's.
+	skew = 100 * time.Millisecond
+)
+
+// moment is a time since the start of a run; 0: not yet.
+type moment = time.Duration
+
+// stamp is a moment that something first happened at.
+type stamp struct{ at atomic.Int64 }
+
+func (s *stamp) set(at moment)         { s.at.CompareAndSwap(0, int64(at)) }
+func (s *stamp) get() moment           { return moment(s.at.Load()) }
+func (s *stamp) by(at moment) bool     { when := s.get(); return when != 0 && when <= at }
+func (s *stamp) after(d moment) moment { return s.get() + d + tick }
+
+// event takes its time: it may count from begun on, and must from done on.
+type event struct{ begun, done stamp }
+
+// soakKey is a key of PERS. Retired ones are published no longer, and forgotten
+// ones are good for nothing.
+type soakKey struct {
+	id                 string
+	retired, forgotten event
+}
+
+type soakToken struct {
+	text    string
+	kind    string // "good", "short", "unpublished", or one of those that never pass
+	key     *soakKey
+	exp     moment
+	revoked event // at PERS
+}
+
+// valid reports whether there is a time at which the token may pass.
+func (t *soakToken) valid() bool {
+	return t.kind == "good" || t.kind == "short" || t.kind == "unpublished"
+}
+
+// instance is a service for as long as it runs: a verifier that asks about every
+// token, and one that never does.
+type instance struct {
+	asking, trusting *persauth.Verifier
+	troubled         stamp // PERS has failed it at least once
+	closing          stamp
+	requests         atomic.Int64 // under way
+
+	mu    sync.Mutex
+	notes map[*soakToken]*note
+}
+
+// note is what an instance has told, or was told, of a token.
+type note struct {
+	revoked event        // by Revoke
+	told    stamp        // when it had first told that PERS has revoked it
+	checked atomic.Int64 // the newest CheckedAt of a token with a known key
+}
+
+func (in *instance) note(t *soakToken) *note {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := in.notes[t]
+	if n == nil {
+		n = &note{}
+		in.notes[t] = n
+	}
+	return n
+}
+
+// soakCall is one call, and what was known before it.
+type soakCall struct {
+	in         *instance
+	way        string // "verify", "live", "explain" or "trust"
+	token      *soakToken
+	start, end moment
+	// of the verifier's keys, before start:
+	holds  bool   // the token's key is among them
+	loaded moment // when PERS was asked for them
+	told   bool   // the verifier had told that PERS has revoked the token
+	// checked is the CheckedAt that it had told for the token.
+	checked moment
+	left    bool // the caller's context has ended
+	claims  *persauth.Claims
+	err     error
+}
+
+// wrong says what about the answer must not be, or nothing.
+func (c *soakCall) wrong() string {
+	if (c.err == nil) != (c.claims != nil) {
+		return "claims and an error, or neither"
+	}
+	if c.err == nil {
+		return c.wronglyAccepted()
+	}
+	return c.wronglyRefused()
+}
+
+func (c *soakCall) wronglyAccepted() string {
+	t, n := c.token, c.in.note(c.token)
+	switch {
+	case !t.valid():
+		return "a token that is never good"
+	case c.start >= t.exp+soakLeeway+tick:
+		return "a token that has expired"
+	case n.revoked.done.by(c.start - 1):
+		return "a token that was revoked here"
+	}
+	if c.way == "trust" {
+		retired := &t.key.retired.done
+		switch {
+		case t.kind == "unpublished":
+			return "a token under an unknown key"
+		case retired.by(c.loaded - 1):
+			return "a token whose key had left the keys at hand"
+		case retired.by(c.start) && c.start >= retired.after(soakHard):
+			return "a token whose key was too old"
+		}
+		return ""
+	}
+	var bound moment
+	if c.way == "verify" {
+		bound = soakAge + soakGrace
+	} else if c.way == "explain" {
+		bound = soakAge
+	}
+	for _, gone := range []*stamp{&t.revoked.done, &t.key.forgotten.done} {
+		if gone.by(c.start) && c.start > gone.after(bound) {
+			return fmt.Sprintf("a token that PERS had refused for %v", c.start-gone.get())
+		}
+	}
+	checked := c.claims.Verification()
+	switch {
+	case c.told:
+		return "a token after it was told to be revoked"
+	case checked.CheckedAt.IsZero():
+		return "a token that PERS was not asked about"
+	case checked.InGrace && (c.way != "verify" || t.kind == "unpublished" || !c.in.troubled.by(c.end)):
+		return "by grace, where there is none"
+	}
+	return ""
+}
+
+func (c *soakCall) wronglyRefused() string {
+	t, n := c.token, c.in.note(c.token)
+	is := func(targets ...error) bool {
+		for _, target := range targets {
+			if errors.Is(c.err, target) {
+				return true
+			}
+		}
+		return false
+	}
+	closing := c.in.closing.by(c.end)
+	asks := c.way != "trust"
+	expired := t.exp != 0 && c.end >= t.exp-skew
+	here := n.revoked.begun.by(c.end)
+	atPERS := t.revoked.begun.by(c.end) || t.key != nil && t.key.forgotten.begun.by(c.end)
+	// steady: its key was at hand, and did not leave nor get too old meanwhile.
+	steady := t.kind != "unpublished" && c.holds && !t.key.retired.begun.by(c.end) && c.end < c.loaded+soakHard
+
+	switch {
+	case is(persauth.ErrRevoked):
+		if is(persauth.ErrUnavailable, persauth.ErrRejected) {
+			return "two answers"
+		}
+		if !here && !(asks && (atPERS || t.valid() && expired)) {
+			return "as revoked, which it is not"
+		}
+		return ""
+	case is(persauth.ErrUnavailable) && !c.left && !closing && !c.in.troubled.by(c.end):
+		return "as unavailable, while PERS was well"
+	case !t.valid():
+		return c.unless(is(persauth.ErrSignature, persauth.ErrExpired, persauth.ErrUnknownKey, persauth.ErrRejected, persauth.ErrUnavailable))
+	case expired:
+		return c.unless(is(persauth.ErrExpired, persauth.ErrRejected, persauth.ErrUnknownKey, persauth.ErrUnavailable))
+	case c.told && asks, n.revoked.done.by(c.start - 1):
+		return "as something else than revoked, which it is"
+	case c.left || closing:
+		return c.unless(is(persauth.ErrUnavailable, persauth.ErrUnknownKey) || atPERS)
+	case !asks:
+		return c.unless(!steady && is(persauth.ErrUnknownKey, persauth.ErrUnavailable))
+	case is(persauth.ErrRejected):
+		return c.unless(atPERS && !steady)
+	case atPERS:
+		return c.unless(is(persauth.ErrUnavailable))
+	case c.way == "verify" && steady && c.checked != 0 && c.end < c.checked+soakAge+soakGrace:
+		return "a token that has grace"
+	}
+	return c.unless(is(persauth.ErrUnavailable))
+}
+
+func (c *soakCall) unless(fine bool) string {
+	if fine {
+		return ""
+	}
+	return "for no good reason"
+}
+
+// learn notes what the answer tells of later ones.
+func (c *soakCall) learn() {
+	n := c.in.note(c.token)
+	if c.err == nil && c.way != "trust" {
+		if how := c.claims.Verification(); how.Method == persauth.VerifiedLocally {
+			checked := int64(how.CheckedAt.Sub(soakBase.Round(0)))
+			for old := n.checked.Load(); checked > old && !n.checked.CompareAndSwap(old, checked); old = n.checked.Load() {
+			}
+		}
+	}
+	if errors.Is(c.err, persauth.ErrRevoked) && c.way != "trust" {
+		n.told.set(c.end)
+	}
+}
+
+// kindOf names an answer, for the counts.
+func (c *soakCall) kindOf() string {
+	switch {
+	case c.err != nil && c.left:
+		return "left"
+	case c.err != nil && c.way == "trust" && c.token.key != nil && c.token.key.retired.done.by(c.start):
+		return "key retired"
+	case c.err != nil:
+		return persauth.Code(c.err)
+	case c.claims.Verification().InGrace:
+		return "accepted by grace"
+	case c.claims.Verification().Method == persauth.VerifiedRemotely:
+		return "accepted remotely"
+	case c.way == "trust":
+		return "accepted by keys"
+	}
+	return "accepted"
+}
+
+// soakBase is where moments begin. The clock is steady: it does not follow the
+// system's when that is put right.
+var soakBase = time.Now()
+
+func soakNow() moment { return time.Since(soakBase) + tick }
+
+func soakClock() time.Time { return soakBase.Round(0).Add(soakNow()) }
