@@ -55,7 +55,7 @@ func (c *Claims) RequireBusinessRole(business string, roles ...string) error {
 	if err := c.RequireBusiness(business); err != nil {
 		return err
 	}
-	return c.requireRole("role in business "+quoted(business), roles)
+	return c.requireRole("role in business ", business, roles)
 }
 
 // RequireTenantRole returns nil when the caller has one of roles in tenant
@@ -72,11 +72,11 @@ func (c *Claims) RequireTenantRole(tenant string, roles ...string) error {
 	if c.businessID != "" || c.authType == AuthBusiness {
 		return forbidden("tenant role", "a session of the tenant itself", "one of a business")
 	}
-	return c.requireRole("role in tenant "+quoted(tenant), roles)
+	return c.requireRole("role in tenant ", tenant, roles)
 }
 
-func (c *Claims) requireRole(check string, roles []string) error {
-	if err := c.required(check, roles...); err != nil {
+func (c *Claims) requireRole(where, name string, roles []string) error {
+	if err := c.required("role", roles...); err != nil {
 		return err
 	}
 	for _, role := range c.roles {
@@ -84,7 +84,7 @@ func (c *Claims) requireRole(check string, roles []string) error {
 			return nil
 		}
 	}
-	return forbidden(check, oneOf(roles), orNone(strings.Join(c.roles, ", ")))
+	return forbidden(where+quoted(name), oneOf(roles), orNone(strings.Join(c.roles, ", ")))
 }
 
 // required refuses a requirement that would require nothing, and claims that

@@ -107,6 +107,16 @@ type Config struct {
 	// token takes about 2 KiB.
 	CacheTokens int
 
+	// TokenSources are the places where [Verifier.VerifyRequest] looks for a
+	// token. A request with more than one token is refused. Empty: the
+	// Authorization header alone.
+	TokenSources []TokenSource
+	// DPoP says which requests need a proof, and what it must be.
+	DPoP DPoP
+	// OnRefused answers the requests that the middleware refuses; it has to
+	// write an answer, for nobody does after it. nil: [Verifier.WriteError] does.
+	OnRefused func(http.ResponseWriter, *http.Request, error)
+
 	// HTTPClient is used for requests to PERS. nil: a client with the default
 	// transport. Redirects to other hosts are never followed.
 	HTTPClient *http.Client
@@ -152,6 +162,9 @@ func (c Config) defaults() Config {
 		if *n.value == 0 {
 			*n.value = n.usual
 		}
+	}
+	if c.TokenSources = slices.Clone(c.TokenSources); len(c.TokenSources) == 0 {
+		c.TokenSources = []TokenSource{AuthorizationHeader()}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -207,6 +220,15 @@ func (c *Config) check() error {
 	}
 	if slices.Contains(c.Tenants, "") || slices.Contains(c.TokenTypes, "") {
 		fail("Tenants and TokenTypes must not have an empty entry: a missing setting, perhaps")
+	}
+	names := make(map[string]bool, len(c.TokenSources))
+	for _, source := range c.TokenSources {
+		if source.find == nil {
+			fail("TokenSources has an entry without a name: a missing setting, perhaps")
+		} else if names[source.name] {
+			fail("TokenSources has the %s twice: every token there would be one too many", source.name)
+		}
+		names[source.name] = true
 	}
 	if err := checkProjectKey(c.ProjectKey); err != nil {
 		wrong = append(wrong, err)

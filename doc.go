@@ -6,12 +6,11 @@
 //
 //	v, err := persauth.New(persauth.Config{ProjectKey: os.Getenv("PERS_PROJECT_KEY")})
 //	…
-//	claims, err := v.Verify(ctx, token)
-//	switch {
-//	case errors.Is(err, persauth.ErrUnavailable): // 503: nobody can tell now
-//	case err != nil: // 401: the token is not good
-//	}
-//	err = claims.RequireBusinessRole(businessID, "ADMIN") // 403 if not nil
+//	mux.Handle("POST /businesses/{business}/orders",
+//		v.Require(persauth.BusinessRole(persauth.PathValue("business"), "ADMIN"))(orders))
+//
+// [Verifier.Middleware] asks for a good token alone, [FromContext] has the claims,
+// and [Verifier.Verify] is for tokens that did not come by HTTP.
 //
 // # The way of a token
 //
@@ -30,6 +29,13 @@
 // background when a token is verified after their soft age, and used for no
 // longer than their hard age. [Config.Snapshot] keeps them for the next start.
 // Nothing runs between requests, and nothing needs to.
+//
+// # Requests
+//
+// A request has exactly one token, in the Authorization header unless
+// [Config.TokenSources] says otherwise. A token that is bound to a key of the
+// client (RFC 9449) needs a proof of that key for this request, which is good
+// once: see [DPoP]. Guards such as [BusinessRole] say who may go on.
 //
 // # Answers
 //

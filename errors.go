@@ -42,6 +42,13 @@ var (
 	// ErrRemoteMismatch: PERS' answer contradicts itself or the token. Such an
 	// error is also ErrUnavailable: the token may be good or bad.
 	ErrRemoteMismatch = errors.New("answer of PERS cannot be believed")
+	// ErrNoToken: a request has no token where one was looked for.
+	ErrNoToken = errors.New("request has no token")
+	// ErrProof: a token that is bound to a key came without a good proof of
+	// that key, or with the wrong scheme (RFC 9449).
+	ErrProof = errors.New("proof is not accepted")
+	// ErrReplay: the proof was used before.
+	ErrReplay = errors.New("proof was used before")
 	// ErrForbidden: the caller is known, and not allowed to do this.
 	ErrForbidden = errors.New("not allowed")
 	// ErrUnavailable: whether the token is good cannot be told at the moment.
@@ -58,6 +65,9 @@ var codes = [...]struct {
 	{ErrMalformed, "malformed"},
 	{ErrAlgorithm, "algorithm"},
 	{ErrSignature, "signature"},
+	{ErrNoToken, "no_token"},
+	{ErrReplay, "replay"},
+	{ErrProof, "proof"},
 	{ErrRevoked, "revoked"},
 	{ErrRejected, "rejected"},
 	{ErrClaims, "claims"},
@@ -109,6 +119,10 @@ type Error struct {
 	Err error
 	// Cause is what lies beneath, or nil.
 	Cause error
+
+	// code is the "error" of an HTTP challenge (RFC 6750 §3.1, RFC 9449 §7.1)
+	// where it is not the usual one for Err.
+	code string
 }
 
 // Error returns one line of text.

@@ -6,9 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
-	"strings"
 
 	"github.com/persauth/persauth"
 )
@@ -51,29 +49,32 @@ func ExampleNew_mistakes() {
 	// BaseURL must be https: over plain http anyone on the way could put in keys
 }
 
-// The three answers of a service.
+// The three answers, for a token that did not come by HTTP.
 func ExampleVerifier_Verify() {
 	v, err := persauth.New(persauth.Config{Keys: persauth.FileKeys("testdata/jwks.json")})
 	if err != nil {
 		panic(err)
 	}
 	defer v.Close()
-	handler := func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		claims, err := v.Verify(r.Context(), token)
+	answer := func(token string) string {
+		claims, err := v.Verify(context.Background(), token)
 		switch {
 		case errors.Is(err, persauth.ErrUnavailable):
-			w.WriteHeader(http.StatusServiceUnavailable)
+			return "nobody can tell now: try again"
 		case err != nil:
-			w.WriteHeader(http.StatusUnauthorized)
-		case claims.RequireBusinessRole(r.PathValue("business"), "ADMIN") != nil:
-			w.WriteHeader(http.StatusForbidden)
+			return "not good: " + persauth.Code(err)
+		case claims.RequireBusinessRole("550e8400-e29b-41d4-a716-446655440000", "ADMIN") != nil:
+			return "good, and not allowed to do this"
 		}
+		return "allowed"
 	}
-	_ = handler
-	_, err = v.Verify(context.Background(), "not.a.token")
-	fmt.Println(errors.Is(err, persauth.ErrMalformed), persauth.Code(err))
-	// Output: true malformed
+	fmt.Println(answer("not.a.token"))
+	fmt.Println(answer(exampleToken(0)))
+	fmt.Println(answer(exampleToken(3)))
+	// Output:
+	// not good: malformed
+	// good, and not allowed to do this
+	// allowed
 }
 
 // A role is always a role somewhere.

@@ -1,6 +1,7 @@
 package persauth
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -123,8 +124,12 @@ func (v *Verifier) Status() Status {
 	return s
 }
 
-// countRefused counts an error under its code.
+// countRefused counts an error under its code. A caller that went away was not
+// refused.
 func (v *Verifier) countRefused(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
 	for i, c := range codes {
 		if errors.Is(err, c.err) {
 			v.refused[i].Add(1)

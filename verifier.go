@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,10 @@ type Verifier struct {
 	revocation RevocationPolicy
 	denied     *denyList
 
+	sources   []TokenSource
+	proofs    *proofs
+	onRefused func(http.ResponseWriter, *http.Request, error)
+
 	verified atomic.Uint64
 	refused  [1 + len(codes)]atomic.Uint64 // by place in codes; the last: others
 }
@@ -38,9 +43,10 @@ type Verifier struct {
 func New(cfg Config) (*Verifier, error) {
 	cfg = cfg.defaults()
 	tree, wrongNames := claimTree(cfg.ClaimNames)
+	proofs, wrongDPoP := cfg.proofs()
 	pers, wrongAPI := cfg.api()
 	keys, wrongKeys := cfg.keyring(pers)
-	if err := errors.Join(cfg.check(), wrongNames, wrongAPI, wrongKeys); err != nil {
+	if err := errors.Join(cfg.check(), wrongNames, wrongDPoP, wrongAPI, wrongKeys); err != nil {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
@@ -52,6 +58,9 @@ func New(cfg Config) (*Verifier, error) {
 		headers:    newBounded[*knownHeader](rememberedHeaders),
 		revocation: cfg.Revocation,
 		denied:     newDenyList(),
+		sources:    cfg.TokenSources,
+		proofs:     proofs,
+		onRefused:  cfg.OnRefused,
 	}
 	if pers != nil && !cfg.Offline {
 		v.oracle = newOracle(pers, tree, &cfg, v.conclude)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"time"
 
@@ -77,4 +78,31 @@ func ExampleNewServer() {
 	// unavailable
 	// revoked
 	// 1 3
+}
+
+// A test of a service whose tokens are bound to keys of its clients (RFC 9449).
+func ExampleDPoPClient() {
+	t := new(exampleT) // in a test, its *testing.T
+	defer t.end()
+
+	iss := persauthtest.NewIssuer(t)
+	v := iss.Verifier(func(cfg *persauth.Config) { cfg.DPoP.Origin = "https://shop.example" })
+	client := iss.DPoPClient("ES256")
+	token := iss.BoundToken(client, map[string]any{"tenantId": "acme"})
+
+	r := httptest.NewRequest("GET", "https://shop.example/orders", nil)
+	client.Authorize(r, token)
+	claims, err := v.VerifyRequest(r)
+	fmt.Println(claims.TenantID(), err)
+
+	_, err = v.VerifyRequest(r) // a proof is good once
+	fmt.Println(persauth.Code(err))
+
+	client.Authorize(r, token, persauthtest.ProofClaim("htm", "POST"))
+	_, err = v.VerifyRequest(r)
+	fmt.Println(persauth.Code(err))
+	// Output:
+	// acme <nil>
+	// replay
+	// proof
 }

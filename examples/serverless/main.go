@@ -10,7 +10,6 @@ package main
 
 import (
 	_ "embed"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -18,8 +17,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/persauth/persauth"
@@ -67,29 +64,8 @@ func newVerifier(projectKey, folder string) (*persauth.Verifier, error) {
 
 // newHandler is the function itself.
 func newHandler(v *persauth.Verifier) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		claims, err := v.Verify(r.Context(), token)
-		if err != nil {
-			refuse(w, err)
-			return
-		}
+	return v.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, _ := persauth.FromContext(r.Context())
 		fmt.Fprintf(w, "hello %s of tenant %s\n", claims.Subject(), claims.TenantID())
-	})
-}
-
-// refuse tells "not signed in" from "cannot be told now".
-func refuse(w http.ResponseWriter, err error) {
-	if !errors.Is(err, persauth.ErrUnavailable) {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		http.Error(w, "not signed in", http.StatusUnauthorized)
-		return
-	}
-	wait := time.Second
-	var detail *persauth.Error
-	if errors.As(err, &detail) {
-		wait = max(wait, detail.RetryAfter)
-	}
-	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
-	http.Error(w, "try again", http.StatusServiceUnavailable)
+	}))
 }

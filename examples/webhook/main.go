@@ -5,7 +5,6 @@ package main
 import (
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -47,18 +46,10 @@ func main() {
 // webhook.
 func newService(v *persauth.Verifier, secret string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /me", func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		claims, err := v.Verify(r.Context(), token)
-		switch {
-		case errors.Is(err, persauth.ErrUnavailable):
-			http.Error(w, "try again", http.StatusServiceUnavailable)
-		case err != nil:
-			http.Error(w, "not signed in: "+persauth.Code(err), http.StatusUnauthorized)
-		default:
-			fmt.Fprintln(w, claims.Subject())
-		}
-	})
+	mux.Handle("GET /me", v.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, _ := persauth.FromContext(r.Context())
+		fmt.Fprintln(w, claims.Subject())
+	})))
 	mux.HandleFunc("POST /webhooks/revoked", func(w http.ResponseWriter, r *http.Request) {
 		given := r.Header.Get("X-Webhook-Secret")
 		if secret == "" || subtle.ConstantTimeCompare([]byte(given), []byte(secret)) != 1 {

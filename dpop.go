@@ -1,0 +1,254 @@
+package persauth
+
+// DPoP (RFC 9449): the proof that whoever sends a token that is bound to a key
+// also holds that key.
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	maxProofSize  = 8 << 10
+	maxProofID    = 256 // of "jti", in bytes
+	defaultMaxAge = time.Minute
+	longestMaxAge = 10 * time.Minute
+	// rememberedProofKeys is how many clients' keys are kept ready, and
+	// rememberedProofHeader how long the header may be that such a key came in.
+	rememberedProofKeys   = 4096
+	rememberedProofHeader = 2 << 10
+)
+
+// proofs checks proofs.
+type proofs struct {
+	cfg        DPoP
+	origin     string // in the form of normalURL, without a slash at the end
+	algorithms []string
+	algs       string // the same for a challenge; empty: proofs are not checked here
+	leeway     time.Duration
+	now        func() time.Time
+	nonces     *nonces // nil: none are asked for
+	keys       *bounded[*proofKey]
+}
+
+// proofKey is the header of a proof whose signature held: it is the same for
+// each proof by the same client. It is remembered under the thumbprint of the
+// key, so that a client fills one place only.
+type proofKey struct {
+	segment   string
+	algorithm *algorithm
+	key       *publicKey
+}
+
+// proof is a proof on its way through the checks. It comes from a pool with room
+// for what is decoded on the way, and goes back to it.
+type proof struct {
+	segments
+	claims   proofClaims
+	key      *proofKey
+	known    bool // the key is already remembered
+	oldNonce bool
+
+	room [2 * maxProofSize]byte
+}
+
+var proofPool = sync.Pool{New: func() any { return new(proof) }}
+
+func (t *proof) release() {
+	t.segments, t.claims, t.key, t.known, t.oldNonce = segments{}, proofClaims{}, nil, false, false
+	proofPool.Put(t)
+}
+
+// offerNonce tells the client the nonce for its next proof (§8.2). What carries
+// it should not be used again for another request.
+func (p *proofs) offerNonce(h http.Header) {
+	if p.nonces != nil {
+		h.Set("DPoP-Nonce", p.nonces.at(p.now()).current)
+		h.Set("Cache-Control", "no-store")
+	}
+}
+
+// check decides whether the token may be used by whoever sent the request.
+// oldNonce reports that its next proof should have another nonce.
+func (p *proofs) check(r *http.Request, found credentials, claims *Claims) (oldNonce bool, err error) {
+	bound := claims.confirmation != ""
+	switch {
+	case !bound && found.dpop:
+		return false, badBinding("a token that is bound to a key, with the scheme DPoP", "one that is not")
+	case !bound && p.cfg.Mode == DPoPRequired:
+		return false, badBinding("a token that is bound to a key", "one that is not")
+	case !bound:
+		return false, nil
+	case p.cfg.Mode == DPoPOff:
+		return false, badBinding("a token that is not bound to a key: proofs are not checked here", "one that is")
+	case !found.dpop:
+		// §7.2: otherwise a stolen token would do without its key.
+		return false, badBinding("the scheme DPoP, as the token is bound to a key", "another")
+	}
+	target, err := p.target(r)
+	if err != nil {
+		return false, err
+	}
+	values := r.Header["Dpop"]
+	if len(values) != 1 {
+		return false, badProof("proof", "one DPoP header", fmt.Sprintf("%d of them", len(values)))
+	}
+	t := proofPool.Get().(*proof)
+	defer t.release()
+	if err := p.verify(t, values[0], r.Method, target, found.token, claims.confirmation); err != nil {
+		return false, err
+	}
+	// Last, so that a proof that is not good uses up nothing.
+	return t.oldNonce, p.once(r.Context(), t)
+}
+
+// verify checks a proof in all but whether it was used before (§4.3): what is
+// cheap first, and the signature last.
+func (p *proofs) verify(t *proof, text, method, target, token, thumbprint string) (err error) {
+	if len(text) > maxProofSize {
+		return badProof("proof", fmt.Sprintf("at most %d bytes", maxProofSize), fmt.Sprintf("%d", len(text)))
+	}
+	if t.segments, err = split(text); err != nil {
+		return badProof("proof", "a compact JWS", "something else")
+	}
+	if err := t.readClaims(); err != nil {
+		return err
+	}
+	if err := p.checkClaims(t, method, target, token); err != nil {
+		return err
+	}
+	if t.key, t.known = p.known(thumbprint, t.header); !t.known {
+		if t.key, err = p.readHeader(t.header); err != nil {
+			return err
+		}
+	}
+	if subtle.ConstantTimeCompare([]byte(t.key.key.Thumbprint), []byte(thumbprint)) != 1 {
+		return badBinding("a proof by the key that the token is bound to", "one by another")
+	}
+	signature, err := decodeSegment(t.room[:0], t.signature, "signature")
+	if err != nil {
+		return badProof("signature", "base64url", "something else")
+	}
+	if !t.key.algorithm.verify(t.key.key.public, append(t.room[len(signature):][:0], t.signingInput...), signature) {
+		return badProof("signature", "one by the key in the proof", "another")
+	}
+	if !t.known && len(t.header) <= rememberedProofHeader {
+		p.keys.put(p.keys.hash(thumbprint), t.key)
+	}
+	return nil
+}
+
+// known returns what a header stood for before.
+func (p *proofs) known(thumbprint, header string) (*proofKey, bool) {
+	k, ok := p.keys.get(p.keys.hash(thumbprint))
+	return k, ok && k.segment == header
+}
+
+// readHeader reads the header of a proof, with the public key in it (§4.2).
+func (p *proofs) readHeader(segment string) (*proofKey, error) {
+	raw, err := decodeSegment(nil, segment, "header")
+	if err != nil {
+		return nil, badProof("header", "base64url", "something else")
+	}
+	var m struct {
+		Typ  string         `json:"typ"`
+		Alg  string         `json:"alg"`
+		JWK  jsontext.Value `json:"jwk"`
+		Crit jsontext.Value `json:"crit"`
+		B64  jsontext.Value `json:"b64"`
+	}
+	if strictObject(raw, &m) != nil {
+		return nil, badProof("header", "a strict JSON object", "something else")
+	}
+	algorithm := proofAlgorithms[m.Alg]
+	switch {
+	case mediaType(m.Typ) != "dpop+jwt":
+		return nil, badProof("typ", "dpop+jwt", quoted(m.Typ))
+	case algorithm == nil || !slices.Contains(p.algorithms, m.Alg):
+		return nil, badProof("alg", "one of "+strings.Join(p.algorithms, ", "), quoted(m.Alg))
+	case m.Crit != nil || m.B64 != nil:
+		return nil, badProof("crit", "no extension", "one")
+	case m.JWK.Kind() != '{':
+		return nil, badProof("jwk", "a public key", "none")
+	}
+	key := readKey(0, m.JWK)
+	if key.Problem != "" {
+		return nil, badProof("jwk", "a public key", "one that cannot be used: "+key.Problem)
+	}
+	if !key.fits(algorithm) {
+		return nil, badProof("jwk", "a key for "+m.Alg, key.Type)
+	}
+	return &proofKey{strings.Clone(segment), algorithm, key}, nil
+}
+
+// checkClaims holds a proof against the request (§4.3).
+func (p *proofs) checkClaims(t *proof, method, target, token string) error {
+	c := &t.claims
+	if c.htm != method {
+		return badProof("htm", quoted(method), quoted(c.htm))
+	}
+	if c.htu != target {
+		if htu, ok := normalURL(c.htu); !ok || htu != target {
+			return badProof("htu", quoted(target), quoted(htu)) // without a query, which may have secrets
+		}
+	}
+	if c.jti == "" || len(c.jti) > maxProofID {
+		return badProof("jti", fmt.Sprintf("1 to %d bytes", maxProofID), fmt.Sprintf("%d", len(c.jti)))
+	}
+	if now := instantOf(p.now()); c.iat > now.add(p.leeway) || c.iat.add(p.cfg.MaxAge) <= now {
+		return badProof("iat", fmt.Sprintf("at most %v before %v, and %v after", p.cfg.MaxAge, now, p.leeway), c.iat.String())
+	}
+	hash := sha256.Sum256(append(t.room[:0], token...))
+	var ath [43]byte
+	base64.RawURLEncoding.Encode(ath[:], hash[:])
+	if subtle.ConstantTimeCompare([]byte(c.ath), ath[:]) != 1 {
+		return badProof("ath", "the hash of the token", "another, or none")
+	}
+	if p.nonces == nil {
+		return nil
+	}
+	var good bool
+	if good, t.oldNonce = p.nonces.good(c.nonce, p.now()); !good {
+		e := badProof("nonce", "the one in DPoP-Nonce", "another, or none")
+		e.code = "use_dpop_nonce"
+		return e
+	}
+	return nil
+}
+
+// once refuses a proof that was used before. The id is of the key, too: nobody
+// can use up the ids of another client. It is remembered for as long as any
+// instance may still accept the proof, by a clock that is a little behind.
+func (p *proofs) once(ctx context.Context, t *proof) error {
+	id := sha256.Sum256(append(append(append(t.room[:0], t.key.key.Thumbprint...), 0), t.claims.jti...))
+	until := t.claims.iat.add(p.cfg.MaxAge + p.leeway)
+	first, err := p.cfg.Replays.Claim(ctx, base64.RawURLEncoding.EncodeToString(id[:]), until.time())
+	switch {
+	case err != nil:
+		return &Error{Check: "dpop jti", Want: "to know whether the proof was used before", Got: "no answer", Err: ErrUnavailable, Cause: err}
+	case !first:
+		return &Error{Check: "dpop jti", Want: "a proof that was not used before", Got: "one that was", Err: ErrReplay}
+	}
+	return nil
+}
+
+// badProof says what is wrong with a proof itself.
+func badProof(check, want, got string) *Error {
+	return &Error{Check: "dpop " + check, Want: want, Got: got, Err: ErrProof}
+}
+
+// badBinding says that a token and the way in which it came do not belong
+// together (§7.1, §7.2).
+func badBinding(want, got string) *Error {
+	return &Error{Check: "dpop binding", Want: want, Got: got, Err: ErrProof, code: "invalid_token"}
+}

@@ -1,0 +1,136 @@
+// Package interop_test holds persauth against programs that others wrote.
+package interop_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// missing skips a test that lacks a program of others. In CI, where it is there
+// on purpose, it fails it.
+func missing(t *testing.T, what string, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s: %v", what, err)
+	}
+	t.Skipf("SKIPPED, no word on other clients: %s: %v", what, err)
+}
+
+// install puts the client and the package that it needs into a folder of its own.
+func install(t *testing.T) (folder, node string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: -short, and this installs an npm package")
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		missing(t, "node, version 20 or later, is needed", err)
+	}
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		missing(t, "npm is needed", err)
+	}
+	folder = t.TempDir()
+	for _, name := range []string{"package.json", "package-lock.json", "client.mjs"} {
+		content, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), content, 0o600))
+	}
+	if out, err := run(t, folder, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1"); err != nil {
+		t.Log(out)
+		missing(t, "npm ci", err)
+	}
+	return folder, node
+}
+
+func run(t *testing.T, folder, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, args...)
+	command.Dir = folder
+	var stdout, stderr strings.Builder
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if err != nil {
+		return stdout.String() + stderr.String(), err
+	}
+	return stdout.String(), nil
+}
+
+// serve starts a service that issues bound tokens, and takes them.
+func serve(t *testing.T, iss *persauthtest.Issuer, secret []byte) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	v := iss.Verifier(func(cfg *persauth.Config) {
+		cfg.DPoP = persauth.DPoP{Origin: "http://" + s.Listener.Addr().String(), NonceSecret: secret}
+	})
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+		cnf := map[string]string{"jkt": r.FormValue("jkt")}
+		_, _ = io.WriteString(w, iss.Token(map[string]any{"tenantId": "acme", "cnf": cnf}))
+	})
+	mux.Handle("/orders", v.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	mux.Handle("/orders/{order}/", v.Require(persauth.Tenant(persauth.Fixed("acme")))(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			if order := r.PathValue("order"); order != "café/1~x" && order != "a|b" {
+				http.NotFound(w, r)
+			}
+		})))
+	s.Config.Handler = mux
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// A client of the npm package "dpop" is understood, and what it does wrong is
+// refused with the error that it looks for.
+func TestNpmDPoP(t *testing.T) {
+	folder, node := install(t)
+	iss := persauthtest.NewIssuer(t)
+	plain, nonces := serve(t, iss, nil), serve(t, iss, make([]byte, 32))
+	for _, alg := range []string{"ES256", "RS256", "PS256", "Ed25519"} {
+		t.Run(alg, func(t *testing.T) {
+			out, err := run(t, folder, node, "client.mjs", alg, plain, nonces)
+			require.NoError(t, err, out)
+			var outcomes map[string]struct {
+				Status       int
+				Error, Nonce string
+			}
+			require.NoError(t, json.Unmarshal([]byte(out), &outcomes), out)
+			want := map[string]string{ // the error; "" for a 200
+				"get": "", "query": "", "post": "", "odd path": "", "path with a bar": "", "upper case": "", "many": "", "with nonce": "", "with nonce again": "",
+				"replay": "invalid_dpop_proof", "other method": "invalid_dpop_proof", "other address": "invalid_dpop_proof",
+				"other host": "invalid_dpop_proof", "no token hash": "invalid_dpop_proof", "other token": "invalid_dpop_proof",
+				"no proof": "invalid_dpop_proof", "other key": "invalid_token", "as Bearer": "invalid_token",
+				"without nonce": "use_dpop_nonce", "with another nonce": "use_dpop_nonce",
+			}
+			assert.Len(t, outcomes, len(want))
+			for step, code := range want {
+				got, sent := outcomes[step]
+				require.True(t, sent, step)
+				status := http.StatusOK
+				if code != "" {
+					status = http.StatusUnauthorized
+				}
+				assert.Equal(t, status, got.Status, step)
+				assert.Equal(t, code, got.Error, step)
+				assert.Equal(t, code == "use_dpop_nonce", got.Nonce != "", step)
+			}
+		})
+	}
+}

@@ -1,0 +1,81 @@
+package persauth
+
+// The claims of a proof (RFC 9449 §4.2). They are read for each request, so by
+// hand: this takes a third of the time that a struct with tags takes.
+
+import (
+	"errors"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// proofClaims are the claims of a proof that are looked at.
+type proofClaims struct {
+	htm, htu, jti, ath, nonce string
+	iat                       instant
+
+	payload string // what most of the strings are parts of
+}
+
+// readClaims decodes the payload of t.
+func (t *proof) readClaims() error {
+	raw, err := decodeSegment(t.room[:0], t.payload, "payload")
+	if err != nil {
+		return badProof("payload", "base64url", "something else")
+	}
+	t.claims = proofClaims{iat: noInstant, payload: string(raw)}
+	if strictObject(raw, &t.claims) != nil {
+		return badProof("payload", "a strict JSON object with claims of the right type", "something else")
+	}
+	if t.claims.iat == noInstant {
+		return badProof("iat", "a time", "none")
+	}
+	return nil
+}
+
+// UnmarshalJSONFrom is called by the JSON decoder.
+func (c *proofClaims) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		member := name.String()
+		value, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		end := int(dec.InputOffset())
+		inPayload := c.payload[end-len(value) : end]
+		ok := true
+		if member == "iat" {
+			c.iat, ok = numericDate(inPayload)
+		} else if into := c.place(member); into != nil {
+			*into, ok = text(inPayload)
+		}
+		if !ok {
+			return errors.New("a claim is of another type")
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+func (c *proofClaims) place(member string) *string {
+	switch member {
+	case "htm":
+		return &c.htm
+	case "htu":
+		return &c.htu
+	case "jti":
+		return &c.jti
+	case "ath":
+		return &c.ath
+	case "nonce":
+		return &c.nonce
+	}
+	return nil
+}

@@ -1,0 +1,301 @@
+package persauth_test
+
+// A proof is good once (RFC 9449 §11.1), and for one nonce (§8, §9).
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestProofPresentedByMany(t *testing.T) {
+	b := newBound(t, "EdDSA")
+	for range 20 {
+		proof := b.proof()
+		var taken, replayed atomic.Int32
+		var wait sync.WaitGroup
+		start := make(chan struct{})
+		for range 64 {
+			wait.Go(func() {
+				<-start
+				switch err := b.send(proof); {
+				case err == nil:
+					taken.Add(1)
+				case errors.Is(err, persauth.ErrReplay):
+					replayed.Add(1)
+				}
+			})
+		}
+		close(start)
+		wait.Wait()
+		require.EqualValues(t, 1, taken.Load())
+		require.EqualValues(t, 63, replayed.Load())
+	}
+}
+
+// The id alone decides, whatever else the proof says; and each key has ids of its own.
+func TestProofIDs(t *testing.T) {
+	b := newBound(t, "ES256")
+	id := persauthtest.ProofClaim("jti", "one")
+	require.NoError(t, b.send(b.proof(id)))
+	require.ErrorIs(t, b.send(b.proof(id)), persauth.ErrReplay, "signed anew")
+	require.ErrorIs(t, b.send(b.proof(id, persauthtest.ProofClaim("iat", b.iss.Clock().Now().Unix()+20))), persauth.ErrReplay, "of another time")
+	require.NoError(t, b.send(b.proof(persauthtest.ProofClaim("jti", "two"))))
+
+	b.client = b.iss.DPoPClient("ES256")
+	b.token = b.iss.BoundToken(b.client, map[string]any{})
+	require.NoError(t, b.send(b.proof(id)), "another client")
+}
+
+// A proof stays used for as long as it could be used: second by second, for one
+// dated as far ahead as may be, and for one that is nearly too old.
+func TestProofStaysUsed(t *testing.T) {
+	for _, maxAge := range []time.Duration{time.Second, time.Minute, 10 * time.Minute} {
+		b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxAge = maxAge })
+		now := b.iss.Clock().Now()
+		for _, issued := range []time.Time{now.Add(30 * time.Second), now, now.Add(time.Second - maxAge)} {
+			b.iss.Clock().Set(now)
+			proof := b.proof(persauthtest.ProofClaim("iat", issued.Unix()))
+			require.NoError(t, b.send(proof))
+			used := 0
+			for b.iss.Clock().Now().Before(issued.Add(maxAge + time.Minute)) {
+				err := b.send(proof)
+				require.Error(t, err, "used again at %v", b.iss.Clock().Now().Sub(issued))
+				if errors.Is(err, persauth.ErrReplay) {
+					used++
+				}
+				_ = b.send(b.proof()) // so that something is forgotten
+				b.iss.Clock().Advance(time.Second)
+			}
+			assert.InDelta(t, issued.Add(maxAge).Sub(now).Seconds(), used, 1)
+		}
+	}
+}
+
+// A flood stays within the bound: who comes later is refused, and nobody is
+// forgotten for it. When time has passed there is room again.
+func TestReplayBound(t *testing.T) {
+	b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxReplays = 8 })
+	var proofs []string
+	for range 8 {
+		proofs = append(proofs, b.proof())
+		require.NoError(t, b.send(proofs[len(proofs)-1]))
+	}
+	late := b.proof()
+	for range 100 {
+		require.ErrorIs(t, b.send(b.proof()), persauth.ErrUnavailable)
+		require.ErrorIs(t, b.send(late), persauth.ErrUnavailable)
+	}
+	for _, proof := range proofs {
+		require.ErrorIs(t, b.send(proof), persauth.ErrReplay)
+	}
+	// A proof that is not good does not even get there.
+	require.ErrorIs(t, b.send(b.proof(persauthtest.ProofClaim("htm", "PUT"))), persauth.ErrProof)
+
+	b.iss.Clock().Advance(2 * time.Minute)
+	for range 8 {
+		require.NoError(t, b.send(b.proof()))
+	}
+	require.ErrorIs(t, b.send(b.proof()), persauth.ErrUnavailable)
+	require.ErrorIs(t, b.send(late), persauth.ErrProof, "too old by now")
+}
+
+// Under constant load the memory goes up to what the window holds, and no further.
+func TestReplaysUnderLoad(t *testing.T) {
+	clock := new(persauthtest.Clock)
+	clock.Set(time.Unix(1_900_000_000, 0))
+	const window, perSecond = 90 * time.Second, 10
+	// Forgotten in eighths: at most one more than the window has.
+	store := persauth.NewMemoryReplays(perSecond*(90+90/8+2), window, clock.Now)
+	for second := range 1000 {
+		for i := range perSecond {
+			id := string(rune('a'+i)) + time.Duration(second).String()
+			first, err := store.Claim(t.Context(), id, clock.Now().Add(window))
+			require.NoError(t, err, "second %d", second)
+			require.True(t, first)
+		}
+		clock.Advance(time.Second)
+	}
+}
+
+// sharedStore is a store for several instances.
+type sharedStore struct {
+	mu     sync.Mutex
+	seen   map[string]time.Time
+	err    error
+	claims int
+}
+
+func (s *sharedStore) Claim(ctx context.Context, id string, until time.Time) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims++
+	if s.err != nil {
+		return false, s.err
+	}
+	if _, used := s.seen[id]; used {
+		return false, ctx.Err()
+	}
+	if s.seen == nil {
+		s.seen = map[string]time.Time{}
+	}
+	s.seen[id] = until
+	return true, nil
+}
+
+func TestSharedReplayStore(t *testing.T) {
+	store := new(sharedStore)
+	shared := func(cfg *persauth.Config) { cfg.DPoP.Replays = store }
+	one := newBound(t, "ES256", shared)
+	two := *one
+	two.v = one.iss.Verifier(func(cfg *persauth.Config) { cfg.DPoP.Origin = "https://shop.example" }, shared)
+
+	proof := one.proof()
+	require.NoError(t, one.send(proof))
+	require.ErrorIs(t, two.send(proof), persauth.ErrReplay)
+	require.NoError(t, two.send(two.proof()))
+	require.Len(t, store.seen, 2)
+	for id, until := range store.seen {
+		assert.Len(t, id, 43)
+		assert.Regexp(t, "^[A-Za-z0-9_-]+$", id)
+		// MaxAge and the leeway, for an instance whose clock is behind.
+		assert.Equal(t, one.iss.Clock().Now().Add(90*time.Second).UTC(), until.UTC())
+	}
+
+	// What is wrong with a proof is seen before the store is asked.
+	asked := store.claims
+	require.ErrorIs(t, one.send(one.proof(persauthtest.ProofClaim("ath", "x"))), persauth.ErrProof)
+	require.ErrorIs(t, one.send(rfcProof), persauth.ErrProof)
+	assert.Equal(t, asked, store.claims)
+
+	// A store that does not answer refuses, and does not burn the token.
+	store.err = errors.New("connection refused")
+	again := one.proof()
+	err := one.send(again)
+	require.ErrorIs(t, err, persauth.ErrUnavailable)
+	require.ErrorIs(t, err, store.err)
+	require.NotErrorIs(t, err, persauth.ErrProof)
+	store.err = nil
+	require.NoError(t, one.send(again))
+}
+
+// nonceOf sends a request with a proof and returns the answer and its nonce.
+func (b *bound) nonceOf(changes ...persauthtest.ProofChange) (status int, nonce string) {
+	r := newRequest(http.MethodGet, shopOrders)
+	b.client.Authorize(r, b.token, changes...)
+	answer := serveRequest(b.v.Middleware(callerOf), r)
+	return answer.StatusCode, answer.Header.Get("DPoP-Nonce")
+}
+
+func TestNonces(t *testing.T) {
+	secret := []byte("32 bytes that all instances share")
+	asking := func(secret []byte) func(cfg *persauth.Config) {
+		return func(cfg *persauth.Config) { cfg.DPoP.NonceSecret = secret }
+	}
+	b := newBound(t, "ES256", asking(secret))
+	start := b.iss.Clock().Now().Truncate(5 * time.Minute)
+	b.iss.Clock().Set(start)
+	b.token = b.iss.BoundToken(b.client, map[string]any{})
+	with := func(nonce string) persauthtest.ProofChange { return persauthtest.ProofClaim("nonce", nonce) }
+
+	status, nonce := b.nonceOf()
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Regexp(t, `^[\x21\x23-\x5B\x5D-\x7E]+$`, nonce, "§8.1")
+
+	status, renewed := b.nonceOf(with(nonce))
+	assert.Equal(t, http.StatusOK, status)
+	assert.Empty(t, renewed, "it is good for a while")
+	status, _ = b.nonceOf(with(nonce))
+	assert.Equal(t, http.StatusOK, status, "a nonce is not for one request only")
+
+	for name, wrong := range map[string]string{"empty": "", "another": "x", "longer": nonce + "A", "shorter": nonce[1:]} {
+		status, again := b.nonceOf(with(wrong))
+		assert.Equal(t, http.StatusUnauthorized, status, name)
+		assert.Equal(t, nonce, again, name)
+	}
+
+	b.iss.Clock().Set(start.Add(5*time.Minute - time.Second))
+	status, renewed = b.nonceOf(with(nonce))
+	assert.Equal(t, http.StatusOK, status)
+	assert.Empty(t, renewed)
+
+	b.iss.Clock().Set(start.Add(5 * time.Minute))
+	status, renewed = b.nonceOf(with(nonce))
+	assert.Equal(t, http.StatusOK, status, "an old one still counts")
+	require.NotEmpty(t, renewed, "and its successor comes with the answer (§8.2)")
+	assert.NotEqual(t, nonce, renewed)
+
+	b.iss.Clock().Set(start.Add(10*time.Minute - time.Second))
+	status, _ = b.nonceOf(with(nonce))
+	assert.Equal(t, http.StatusOK, status)
+	b.iss.Clock().Set(start.Add(10 * time.Minute))
+	status, _ = b.nonceOf(with(nonce))
+	assert.Equal(t, http.StatusUnauthorized, status)
+	status, _ = b.nonceOf(with(renewed))
+	assert.Equal(t, http.StatusOK, status)
+
+	// Another instance with the secret takes it, also one whose clock is behind;
+	// one with another secret does not.
+	other := *b
+	for _, c := range []struct {
+		name   string
+		secret []byte
+		at     time.Duration
+		status int
+	}{
+		{"another instance", secret, 5 * time.Minute, http.StatusOK},
+		{"one that is behind", secret, 5*time.Minute - 20*time.Second, http.StatusOK},
+		{"one that is far behind", secret, -time.Second, http.StatusUnauthorized},
+		{"another secret", []byte("32 other bytes, of another service"), 5 * time.Minute, http.StatusUnauthorized},
+	} {
+		b.iss.Clock().Set(start.Add(c.at))
+		other.v = b.iss.Verifier(func(cfg *persauth.Config) { cfg.DPoP.Origin = "https://shop.example" }, asking(c.secret))
+		other.token = b.iss.BoundToken(b.client, map[string]any{})
+		status, _ := other.nonceOf(with(renewed))
+		assert.Equal(t, c.status, status, c.name)
+	}
+}
+
+// The challenge says that a nonce is wanted, and which; other refusals do not.
+func TestNonceChallenge(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	s, v := startService(t, iss, func(v *persauth.Verifier) http.Handler { return v.Middleware(callerOf) },
+		func(cfg *persauth.Config) { cfg.DPoP.NonceSecret = make([]byte, 32) })
+	client := iss.DPoPClient("EdDSA")
+	token := iss.BoundToken(client, map[string]any{"tenantId": "acme"})
+
+	r := get(t, s.URL+"/orders")
+	client.Authorize(r, token)
+	refused := ask(t, r)
+	require.Equal(t, http.StatusUnauthorized, refused.StatusCode)
+	assert.Equal(t, "use_dpop_nonce", refused.challenges["DPoP"]["error"])
+	assert.NotContains(t, refused.challenges["Bearer"], "error")
+	require.Len(t, refused.Header.Values("DPoP-Nonce"), 1)
+	assert.Equal(t, "no-store", refused.Header.Get("Cache-Control"))
+
+	nonce := persauthtest.ProofClaim("nonce", refused.Header.Get("DPoP-Nonce"))
+	client.Authorize(r, token, nonce, persauthtest.ProofClaim("htm", "PUT"))
+	refused = ask(t, r)
+	assert.Equal(t, "invalid_dpop_proof", refused.challenges["DPoP"]["error"])
+	assert.Empty(t, refused.Header.Get("DPoP-Nonce"))
+
+	client.Authorize(r, token, nonce)
+	taken := ask(t, r)
+	assert.Equal(t, http.StatusOK, taken.StatusCode)
+	assert.Equal(t, "acme", taken.Header.Get("Caller"))
+	assert.Empty(t, taken.Header.Get("Cache-Control"), "the handler's own affair")
+	assert.Equal(t, map[string]uint64{"proof": 2}, v.Status().Counters.Refused)
+
+	bearer := ask(t, get(t, s.URL, "Authorization", "Bearer "+iss.UserToken("acme")))
+	assert.Equal(t, http.StatusOK, bearer.StatusCode, "a nonce is for proofs")
+	assert.Empty(t, bearer.Header.Get("DPoP-Nonce"))
+}
