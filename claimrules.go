@@ -11,7 +11,7 @@ import (
 
 // claimRules begins with the form of each claim; a claim that does not have its
 // form passes the later checks, so that it is reported once.
-var claimRules = slices.Concat(formRules(), []rule[candidate]{
+var claimRules = slices.Concat(formChecks, []rule[candidate]{
 	{
 		// "on or after" the time in exp a token must be refused.
 		name: "exp", err: ErrExpired,
@@ -67,6 +67,13 @@ var claimRules = slices.Concat(formRules(), []rule[candidate]{
 		got: func(c *candidate, _ *expectation) string { return orNone(c.tenantID) },
 	},
 })
+
+// formChecks are the rules about the form of claims, valueRules the others: they
+// are enough where every claim has its form.
+var (
+	formChecks = formRules()
+	valueRules = claimRules[len(formChecks):]
+)
 
 // formRules makes a rule of each line of claimForms.
 func formRules() []rule[candidate] {

@@ -168,11 +168,10 @@ type candidate struct {
 
 // decode reads claims. The error says that the payload is not a strict JSON
 // object; claims of the wrong form are noted in the candidate.
-func (c *candidate) decode(payload []byte, tree []claimMember, now instant) error {
-	text := string(payload)
-	if c.reset(text, tree, now); !c.readPlain() {
-		c.reset(text, tree, now)
-		if err := strictObject(payload, c); err != nil {
+func (c *candidate) decode(payload string, tree []claimMember, now instant) error {
+	if c.reset(payload, tree, now); !c.readPlain() {
+		c.reset(payload, tree, now)
+		if err := strictObject([]byte(payload), c); err != nil {
 			return &Error{Check: "payload", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
 		}
 	}

@@ -93,7 +93,7 @@ func (r *Report) describe(v *Verifier, token string) {
 		r.note(unreadable, "encoding", "", "")
 		return
 	}
-	err = t.claims.decode(t.payload, v.tree, v.clock())
+	err = t.claims.decode(string(t.payload), v.tree, v.clock())
 	if r.note(err, "payload", "a strict JSON object", fmt.Sprintf("one of %d bytes", len(t.payload))) {
 		applyRules(r, claimRules, &t.claims, v.expect)
 	}

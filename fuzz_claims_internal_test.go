@@ -36,7 +36,7 @@ func FuzzClaims(f *testing.F) {
 
 func fuzzClaims(t *testing.T, raw []byte, tree []claimMember, expect *expectation, around ...string) {
 	c := new(candidate)
-	err := c.decode(raw, tree, fuzzTime)
+	err := c.decode(string(raw), tree, fuzzTime)
 	strict, told := readStrictly(raw)
 	if told && strict != (err == nil) {
 		t.Fatalf("strict: %v, error: %v: %q", strict, err, raw)

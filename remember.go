@@ -63,9 +63,7 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 // record is what there is to remember of a token, in a form that outlives t. Of
 // one whose signature held, it keeps the header.
 func (v *Verifier) record(t *parsed, f finding) *remembered {
-	// The copy makes sure that nobody changes the text later, as callers with a
-	// recycled buffer do, and that no larger text is kept alive.
-	r := &remembered{claims: t.claims.Claims, token: strings.Clone(t.token), key: f.key,
+	r := &remembered{claims: t.claims.Claims, token: t.kept, key: f.key,
 		checked: noInstant, renew: never, due: never, denied: f.denied}
 	r.claims.verification = Verification{Method: VerifiedLocally, Algorithm: t.header.alg, KeyID: t.header.kid}
 	if f.keys != nil {

@@ -42,7 +42,7 @@ func (o *oracle) believe(body []byte, own *Claims) error {
 // samePayload compares the claims that say whose token this is.
 func (c *Claims) samePayload(payload jsontext.Value, tree []claimMember) error {
 	var theirs candidate
-	if err := theirs.decode(payload, tree, 0); err != nil {
+	if err := theirs.decode(string(payload), tree, 0); err != nil {
 		return mismatch("the token's payload", "something else")
 	}
 	for _, claim := range []struct {

@@ -210,6 +210,7 @@ type parsed struct {
 	payload []byte
 	sig     []byte
 	claims  candidate
+	kept    string // a copy of the token; see keep
 
 	// room takes the payload, the signature and the signing input.
 	room [2 * maxTokenSize]byte
@@ -225,7 +226,7 @@ func (v *Verifier) take(token string) *parsed {
 
 func (t *parsed) release() {
 	t.segments, t.token, t.header, t.known = segments{}, "", nil, false
-	t.payload, t.sig, t.claims = nil, nil, candidate{}
+	t.payload, t.sig, t.claims, t.kept = nil, nil, candidate{}, ""
 	parsedPool.Put(t)
 }
 
@@ -255,6 +256,18 @@ func (t *parsed) decode() (err error) {
 	}
 	t.payload, err = decodeSegment(t.room[len(t.sig):len(t.sig)], t.segments.payload, "payload")
 	return err
+}
+
+// keep copies the token and its payload, in one piece of memory, to what outlives
+// t, and returns the payload. The copy makes sure that nobody changes the text
+// later, as callers with a recycled buffer do, and keeps no larger text alive.
+func (t *parsed) keep() (payload string) {
+	var both strings.Builder
+	both.Grow(len(t.token) + len(t.payload))
+	both.WriteString(t.token)
+	both.Write(t.payload)
+	t.kept = both.String()[:len(t.token)]
+	return both.String()[len(t.token):]
 }
 
 // input returns the signing input, in a form that the standard library takes.
@@ -328,9 +341,13 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown
 
 // check reads the claims into t and applies every rule to them.
 func (v *Verifier) check(t *parsed, now instant) error {
-	err := t.claims.decode(t.payload, v.tree, now)
+	err := t.claims.decode(t.keep(), v.tree, now)
 	if err == nil {
-		err = allFailures(claimRules, &t.claims, v.expect)
+		rules := claimRules
+		if t.claims.wrong == nil {
+			rules = valueRules
+		}
+		err = allFailures(rules, &t.claims, v.expect)
 	}
 	if err == nil && v.denied.has(t.token, t.claims.id, now) {
 		err = errRevoked("this service")
