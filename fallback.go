@@ -182,6 +182,8 @@ func (o *oracle) join(about *remembered, why purpose, since instant) (*question,
 		}
 		if q.next == nil {
 			q.next = &question{about: about, why: why, done: make(chan struct{})}
+		} else if about.key != nil && q.next.about.key == nil {
+			q.next.about, q.next.why = about, why // the key has come since
 		}
 		return q.next, nil
 	}

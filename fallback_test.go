@@ -277,3 +277,29 @@ func TestRedirectToAnotherHost(t *testing.T) {
 		}
 	})
 }
+
+// A caller who knows the key does not share a question that was prepared before
+// the key came: it would be put on the lane of strangers, and a refusal would not
+// be taken for a revocation.
+func TestNextQuestionOfAKnownKey(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyInterval = time.Second })
+		token := pers.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(year).Unix()})
+		pers.Fault(persauthtest.Verify, persauthtest.Slow(4*time.Second))
+		var all sync.WaitGroup
+		all.Go(func() { v.Verify(t.Context(), token) })
+		time.Sleep(100 * time.Millisecond)
+		all.Go(func() {
+			_, err := v.VerifyLive(t.Context(), token)
+			assert.Error(t, err)
+		})
+		time.Sleep(900 * time.Millisecond)
+		pers.iss.Publish(pers.iss.UnpublishedKey())
+		pers.Revoke(token)
+		all.Go(func() { v.Verify(t.Context(), pers.iss.UnknownKeyToken()) }) // fetches the key
+		time.Sleep(100 * time.Millisecond)
+		refuses(t, v, token, persauth.ErrRevoked)
+		all.Wait()
+		assert.Equal(t, 1, v.Status().Revoked)
+	})
+}
