@@ -188,11 +188,13 @@ func TestMemoryOfVerdicts(t *testing.T) {
 func TestRefusedWithinTheLeeway(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationAlways })
-		young := pers.iss.Token(map[string]any{"nbf": time.Now().Add(20 * time.Second).Unix()})
-		pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
-		refuses(t, v, young, persauth.ErrNotYetValid)
-		time.Sleep(30 * time.Second)
-		accepts(t, v, young)
+		for _, claim := range []string{"nbf", "iat"} {
+			young := pers.iss.Token(map[string]any{claim: time.Now().Add(20 * time.Second).Unix()})
+			pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
+			assert.Equal(t, claim, refuses(t, v, young, persauth.ErrNotYetValid).Check)
+			time.Sleep(30 * time.Second)
+			accepts(t, v, young)
+		}
 
 		old := pers.iss.Token(map[string]any{"exp": time.Now().Add(10 * time.Second).Unix()})
 		accepts(t, v, old)

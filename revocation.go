@@ -49,8 +49,9 @@ func RevocationEvery(maxAge time.Duration) RevocationPolicy {
 
 // WithGrace lets a token pass for grace longer than its last verdict is good,
 // while PERS does not answer. Without grace it is refused with [ErrUnavailable]
-// then, as is a token that PERS was never asked about. So a revoked token is
-// accepted for the maximal age and the grace, and no longer.
+// then, as are a token that PERS was never asked about and one whose key is not
+// at hand. So a revoked token is accepted for the maximal age and the grace, and
+// no longer.
 // [Verification.InGrace] tells of it.
 func (p RevocationPolicy) WithGrace(grace time.Duration) RevocationPolicy {
 	p.grace = grace
@@ -183,6 +184,8 @@ func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, e
 		return nil, &Error{Check: "exp", Want: "later than now, by the clock of PERS", Got: r.claims.expiresAt.String(), Err: ErrExpired}
 	case now < r.claims.notBefore:
 		return nil, &Error{Check: "nbf", Want: "earlier than now, by the clock of PERS", Got: r.claims.notBefore.String(), Err: ErrNotYetValid}
+	case now < r.claims.issuedAt:
+		return nil, &Error{Check: "iat", Want: "earlier than now, by the clock of PERS", Got: r.claims.issuedAt.String(), Err: ErrNotYetValid}
 	}
 	// The signature is good and the token is not: that is for good.
 	v.denied.token(r.token, r.end, now)
