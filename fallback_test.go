@@ -70,6 +70,25 @@ func TestVouchedTokenWhenItsKeyIsThere(t *testing.T) {
 	})
 }
 
+// A token that PERS vouches for is refused once its key is there and says that it
+// is forged, whatever PERS goes on to say: also while its verdict is renewed.
+func TestVouchedTokenThatItsKeyRefuses(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm()
+		hidden := pers.iss.UnpublishedKey()
+		h, p, _ := segmentsOf(t, pers.stranger())
+		forged := h + "." + p + "." + b64(make([]byte, 64))
+		pers.Fault(persauthtest.Verify, persauthtest.LyingValid)
+		accepts(t, v, forged)
+		pers.iss.Publish(hidden)
+		time.Sleep(time.Minute)
+		accepts(t, v, pers.iss.UnknownKeyToken()) // fetches the keys
+		time.Sleep(3*time.Minute + 30*time.Second)
+		refuses(t, v, forged, persauth.ErrSignature)
+		refuses(t, v, forged, persauth.ErrSignature)
+	})
+}
+
 // Revoked tokens do not use up what checks known callers.
 func TestRejectedTokensLeaveTheRevocationLane(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
