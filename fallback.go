@@ -264,8 +264,9 @@ func (l *lane) allow(now instant) bool {
 
 // settle notes how a question ended. The caller holds mu.
 func (o *oracle) settle(l *lane, err error, now instant) {
-	l.failing = errors.Is(err, ErrUnavailable)
-	if !l.failing {
+	unavailable := errors.Is(err, ErrUnavailable)
+	l.failing = unavailable && !aboutToken(err) // or one odd token would bring grace to all
+	if !unavailable {
 		l.err = nil
 		return
 	}
