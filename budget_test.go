@@ -188,11 +188,13 @@ func TestMemoryOfVerdicts(t *testing.T) {
 func TestRefusedWithinTheLeeway(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationAlways })
-		young := pers.iss.Token(map[string]any{"nbf": time.Now().Add(20 * time.Second).Unix()})
-		pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
-		refuses(t, v, young, persauth.ErrNotYetValid)
-		time.Sleep(30 * time.Second)
-		accepts(t, v, young)
+		for _, claim := range []string{"nbf", "iat"} {
+			young := pers.iss.Token(map[string]any{claim: time.Now().Add(20 * time.Second).Unix()})
+			pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
+			assert.Equal(t, claim, refuses(t, v, young, persauth.ErrNotYetValid).Check)
+			time.Sleep(30 * time.Second)
+			accepts(t, v, young)
+		}
 
 		old := pers.iss.Token(map[string]any{"exp": time.Now().Add(10 * time.Second).Unix()})
 		accepts(t, v, old)
@@ -211,6 +213,46 @@ func TestPauseAndAClockThatIsPutBack(t *testing.T) {
 		pers.iss.Clock().Advance(-10 * time.Second)
 		refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
 		pers.iss.Clock().Advance(10*time.Second - time.Hour)
+		accepts(t, v, pers.stranger())
+	})
+}
+
+// … and one that PERS asks for afterwards is kept.
+func TestPauseAfterAClockWasPutBack(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm()
+		pers.Fault(persauthtest.Verify, persauthtest.TooManyRequests(time.Minute).Times(2))
+		refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+		pers.iss.Clock().Advance(-time.Hour)
+		refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+		asked := pers.asked()
+		refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+		assert.Equal(t, asked, pers.asked())
+	})
+}
+
+// A refusal is forgotten in time, too, when the clock is put back meanwhile.
+func TestRefusalAndAClockThatIsPutBack(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm()
+		token := pers.iss.UnpublishedToken(map[string]any{"iat": time.Now().Add(-2 * time.Hour).Unix()})
+		pers.Fault(persauthtest.Verify, persauthtest.Contradictory.Times(1))
+		refuses(t, v, token, persauth.ErrRemoteMismatch)
+		pers.iss.Clock().Advance(-time.Hour)
+		time.Sleep(time.Minute)
+		accepts(t, v, token)
+	})
+}
+
+// A budget that is used up fills again when the clock is put back meanwhile.
+func TestBudgetAndAClockThatIsPutBack(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls = 60 })
+		accepts(t, v, pers.stranger())
+		refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+		pers.iss.Clock().Advance(-time.Hour)
+		refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
+		time.Sleep(time.Minute)
 		accepts(t, v, pers.stranger())
 	})
 }

@@ -48,8 +48,8 @@ type Claims struct {
 type Verification struct {
 	// Method says who checked the signature.
 	Method VerificationMethod `json:"method"`
-	// KeyID is the "kid" of the key that verified the token; it is empty for a
-	// key without one.
+	// KeyID is the token's "kid", and empty for a token without one, also where
+	// the key that verified it has one.
 	KeyID string `json:"keyId"`
 	// Algorithm is the token's "alg", for example "RS256".
 	Algorithm string `json:"algorithm"`

@@ -43,7 +43,7 @@ func (v *Verifier) Revoke(r Revocation) error {
 		return errors.New("persauth: revoke: name a token or an id, and not both")
 	}
 	if r.Token != "" {
-		if _, err := split(r.Token); err != nil {
+		if err := checkToken(r.Token); err != nil {
 			return fmt.Errorf("persauth: revoke: %w", err)
 		}
 	}
@@ -55,6 +55,20 @@ func (v *Verifier) Revoke(r Revocation) error {
 		v.denied.token(r.Token, until, now)
 	}
 	return nil
+}
+
+// checkToken refuses what is not a bare token, such as one with "Bearer" before
+// it: to revoke that would revoke nothing.
+func checkToken(token string) error {
+	s, err := split(token)
+	if err == nil && strings.ContainsFunc(s.signingInput, notInToken) {
+		err = &Error{Check: "encoding", Want: "base64url and dots", Got: "another character", Err: ErrMalformed}
+	}
+	return err
+}
+
+func notInToken(c rune) bool {
+	return c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
 }
 
 // revokedUntil returns when r may be forgotten, but for the leeway.

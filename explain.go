@@ -47,8 +47,9 @@ const (
 // there is something left to look at, so that all faults of a token show at once.
 // It is for people who want to know why; Verify is far cheaper.
 func (v *Verifier) Explain(ctx context.Context, token string) Report {
-	keys := v.keys.held(v.clock())
-	claims, err := v.verify(ctx, token, keys, v.clock())
+	now := v.clock()
+	keys := v.keys.held(now)
+	claims, err := v.verify(ctx, token, v.recall(token, keys, now), keys, now)
 	r := Report{Valid: err == nil, Err: err, Claims: claims}
 	r.describe(v, token)
 	if claims != nil && !claims.verification.CheckedAt.IsZero() {

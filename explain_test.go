@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -160,4 +162,24 @@ func TestExplainContextOver(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	assert.True(t, v.Explain(ctx, tokenWith(keyFor("EdDSA"), goodClaims)).Valid, "nothing to wait for")
+}
+
+// Explain says what Verify says, also while PERS does not answer and Verify rests
+// on what it remembers.
+func TestExplainSaysWhatVerifySays(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm(func(cfg *persauth.Config) {
+			cfg.Revocation = persauth.RevocationEvery(time.Minute).WithGrace(time.Hour)
+		})
+		token := pers.yearly()
+		accepts(t, v, token)
+		pers.Fault(persauthtest.Verify, persauthtest.Down)
+		for range 2 {
+			claims := accepts(t, v, token)
+			r := v.Explain(t.Context(), token)
+			require.True(t, r.Valid, "%v", r.Err)
+			assert.Equal(t, claims.Verification(), r.Claims.Verification())
+			time.Sleep(10 * time.Minute)
+		}
+	})
 }

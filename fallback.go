@@ -80,7 +80,8 @@ type lane struct {
 	breaker *gobreaker.CircuitBreaker[answer]
 
 	// Under the oracle's mu:
-	failing  bool // the last question found no answer, or could not be put
+	latest   instant // when the budget was last looked at
+	failing  bool    // the last question found no answer, or could not be put
 	counts   CallCounters
 	err      error           // of the last question put; nil if it was answered
 	reported gobreaker.State // what the log was told last
@@ -114,6 +115,7 @@ func newOracle(pers *api, tree []claimMember, cfg *Config, conclude func(*rememb
 			// A minute's worth may come at once.
 			budget:  rate.NewLimiter(rate.Limit(float64(max(perHour, 0))/3600), max(perHour/60, 1)),
 			breaker: gobreaker.NewCircuitBreaker[answer](breakerSettings),
+			latest:  noInstant,
 		}
 	}
 	return o
@@ -180,10 +182,12 @@ func (o *oracle) join(about *remembered, why purpose, since instant) (*question,
 		}
 		if q.next == nil {
 			q.next = &question{about: about, why: why, done: make(chan struct{})}
+		} else if about.key != nil && q.next.about.key == nil {
+			q.next.about, q.next.why = about, why // the key has come since
 		}
 		return q.next, nil
 	}
-	if r, ok := o.refused.get(o.refused.hash(string(digest[:]))); ok && since != never && r.token == digest && now < r.until &&
+	if r, ok := o.refused.get(o.refused.hash(string(digest[:]))); ok && since != never && r.token == digest && r.until.ahead(now, refusedFor) &&
 		(about.key == nil || r.err.Err != ErrRejected) {
 		return nil, copyOf(r.err, about.claims.verification.KeyID)
 	}
@@ -241,16 +245,28 @@ func (o *oracle) permitted(p purpose, now instant) error {
 		return refuse("PERS has asked for a pause", o.quiet.time().Sub(now.time()))
 	case l.breaker.State() == gobreaker.StateOpen:
 		return refuse("PERS has not answered for a while", breakerPause)
-	case !l.budget.AllowN(now.time(), 1):
+	case !l.allow(now):
 		return refuse("the budget of calls is used up", time.Duration(float64(time.Second)/float64(l.budget.Limit()))+time.Second)
 	}
 	return nil
 }
 
+// allow takes a call out of the budget. The caller holds the oracle's mu.
+func (l *lane) allow(now instant) bool {
+	if now.add(clockSlack) < l.latest {
+		// The clock was put back, and a budget that is used up would wait for
+		// it to catch up: it goes on from here, with what it has.
+		l.budget.SetLimitAt(now.time(), l.budget.Limit())
+	}
+	l.latest = now
+	return l.budget.AllowN(now.time(), 1)
+}
+
 // settle notes how a question ended. The caller holds mu.
 func (o *oracle) settle(l *lane, err error, now instant) {
-	l.failing = errors.Is(err, ErrUnavailable)
-	if !l.failing {
+	unavailable := errors.Is(err, ErrUnavailable)
+	l.failing = unavailable && !aboutToken(err) // or one odd token would bring grace to all
+	if !unavailable {
 		l.err = nil
 		return
 	}
@@ -262,6 +278,9 @@ func (o *oracle) settle(l *lane, err error, now instant) {
 	}
 	var e *Error
 	if errors.As(err, &e) && e.RetryAfter > 0 && !aboutToken(err) {
+		if !o.quiet.ahead(now, maxRetryAfter) { // it is over, or from before the clock was put back
+			o.quiet = noInstant
+		}
 		o.quiet = max(o.quiet, now.add(e.RetryAfter))
 	}
 }
@@ -300,7 +319,7 @@ func (o *oracle) put(token string, claims *Claims, p purpose) error {
 	l := o.lanes[p]
 	got, err := o.post(ctx, l, token)
 	var broken *connectionError
-	if errors.As(err, &broken) && ctx.Err() == nil && l.budget.AllowN(o.now(), 1) {
+	if errors.As(err, &broken) && ctx.Err() == nil && o.again(l) {
 		got, err = o.post(ctx, l, token)
 	}
 	var e *Error
@@ -314,6 +333,13 @@ func (o *oracle) put(token string, claims *Claims, p purpose) error {
 		return &Error{Check: "remote", Want: "an answer of PERS", Err: ErrUnavailable, Cause: err}
 	}
 	return o.believe(got.body, claims)
+}
+
+// again reports whether the budget has a call for a second try.
+func (o *oracle) again(l *lane) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return l.allow(instantOf(o.now()))
 }
 
 func (o *oracle) post(ctx context.Context, l *lane, token string) (answer, error) {

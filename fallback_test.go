@@ -70,6 +70,25 @@ func TestVouchedTokenWhenItsKeyIsThere(t *testing.T) {
 	})
 }
 
+// A token that PERS vouches for is refused once its key is there and says that it
+// is forged, whatever PERS goes on to say: also while its verdict is renewed.
+func TestVouchedTokenThatItsKeyRefuses(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm()
+		hidden := pers.iss.UnpublishedKey()
+		h, p, _ := segmentsOf(t, pers.stranger())
+		forged := h + "." + p + "." + b64(make([]byte, 64))
+		pers.Fault(persauthtest.Verify, persauthtest.LyingValid)
+		accepts(t, v, forged)
+		pers.iss.Publish(hidden)
+		time.Sleep(time.Minute)
+		accepts(t, v, pers.iss.UnknownKeyToken()) // fetches the keys
+		time.Sleep(3*time.Minute + 30*time.Second)
+		refuses(t, v, forged, persauth.ErrSignature)
+		refuses(t, v, forged, persauth.ErrSignature)
+	})
+}
+
 // Revoked tokens do not use up what checks known callers.
 func TestRejectedTokensLeaveTheRevocationLane(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
@@ -275,5 +294,31 @@ func TestRedirectToAnotherHost(t *testing.T) {
 		for _, host := range hosts {
 			assert.Equal(t, "pers.test", host)
 		}
+	})
+}
+
+// A caller who knows the key does not share a question that was prepared before
+// the key came: it would be put on the lane of strangers, and a refusal would not
+// be taken for a revocation.
+func TestNextQuestionOfAKnownKey(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyInterval = time.Second })
+		token := pers.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(year).Unix()})
+		pers.Fault(persauthtest.Verify, persauthtest.Slow(4*time.Second))
+		var all sync.WaitGroup
+		all.Go(func() { v.Verify(t.Context(), token) })
+		time.Sleep(100 * time.Millisecond)
+		all.Go(func() {
+			_, err := v.VerifyLive(t.Context(), token)
+			assert.Error(t, err)
+		})
+		time.Sleep(900 * time.Millisecond)
+		pers.iss.Publish(pers.iss.UnpublishedKey())
+		pers.Revoke(token)
+		all.Go(func() { v.Verify(t.Context(), pers.iss.UnknownKeyToken()) }) // fetches the key
+		time.Sleep(100 * time.Millisecond)
+		refuses(t, v, token, persauth.ErrRevoked)
+		all.Wait()
+		assert.Equal(t, 1, v.Status().Revoked)
 	})
 }

@@ -268,3 +268,21 @@ func TestVerdictsAreEachVerifiersOwn(t *testing.T) {
 		fails(t, claims, err, persauth.ErrRevoked)
 	})
 }
+
+// One odd token, about which PERS only answers with a status, brings no grace to
+// others: PERS answers.
+func TestOddTokenBringsNoGrace(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm(func(cfg *persauth.Config) {
+			cfg.Revocation = persauth.RevocationEvery(time.Minute).WithGrace(time.Hour)
+		})
+		token := pers.yearly()
+		accepts(t, v, token)
+		time.Sleep(2 * time.Minute)
+		pers.Revoke(token)
+		pers.Fault(persauthtest.Verify, persauthtest.Status(400).Times(1))
+		refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
+		assert.True(t, v.Status().Remote["revocation"].Answering)
+		refuses(t, v, token, persauth.ErrRevoked)
+	})
+}

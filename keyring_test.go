@@ -45,6 +45,7 @@ func TestDownAtStart(t *testing.T) {
 			require.GreaterOrEqual(t, pause, 250*time.Millisecond)
 			require.LessOrEqual(t, pause, 5100*time.Millisecond)
 		}
+		s.refuses(token, persauth.ErrUnavailable) // the last pause may be over by now
 		status := s.status()
 		assert.False(t, status.Ready)
 		assert.Contains(t, status.Keys.LastError, "connection refused")

@@ -292,3 +292,16 @@ func TestFileKeysRest(t *testing.T) {
 		assert.Equal(t, before, f.status().Counters.Keys.Refreshes)
 	})
 }
+
+// What Status gives belongs to the caller, who may change it.
+func TestStatusIsACopy(t *testing.T) {
+	v := holding(t, setOf(string(keyFor("EdDSA").JWK()), `{"kty":"oct"}`))
+	token := tokenWith(keyFor("EdDSA"), goodClaims)
+	s := v.Status()
+	s.Keys.Keys[0].Algorithms[0] = "none"
+	s.Keys.Skipped[0].Problem = ""
+	answers(t, v, token, nil)
+	s = v.Status()
+	assert.Equal(t, []string{"EdDSA"}, s.Keys.Keys[0].Algorithms)
+	assert.NotEmpty(t, s.Keys.Skipped[0].Problem)
+}

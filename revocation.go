@@ -49,8 +49,9 @@ func RevocationEvery(maxAge time.Duration) RevocationPolicy {
 
 // WithGrace lets a token pass for grace longer than its last verdict is good,
 // while PERS does not answer. Without grace it is refused with [ErrUnavailable]
-// then, as is a token that PERS was never asked about. So a revoked token is
-// accepted for the maximal age and the grace, and no longer.
+// then, as are a token that PERS was never asked about and one whose key is not
+// at hand. So a revoked token is accepted for the maximal age and the grace, and
+// no longer.
 // [Verification.InGrace] tells of it.
 func (p RevocationPolicy) WithGrace(grace time.Duration) RevocationPolicy {
 	p.grace = grace
@@ -106,8 +107,8 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 // recheck is for a remembered token whose verdict is due for renewal.
 func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Claims, error) {
 	if now < r.due {
-		if claims := v.adopt(r, now); claims != nil {
-			return claims, nil
+		if claims, err := v.adopt(r, now); claims != nil || err != nil {
+			return claims, err
 		}
 		v.oracle.later(r, forRevocation)
 		return &r.claims, nil
@@ -132,10 +133,11 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Cl
 }
 
 // adopt verifies a token that PERS vouched for by a key that has come since. PERS'
-// word stays as old as it is. It returns nil where there is no such key.
-func (v *Verifier) adopt(r *remembered, now instant) *Claims {
+// word stays as old as it is, and counts for nothing if the key did not sign the
+// token. Without such a key there are neither claims nor an error.
+func (v *Verifier) adopt(r *remembered, now instant) (*Claims, error) {
 	if r.key != nil {
-		return nil
+		return nil, nil
 	}
 	t := v.take(r.token)
 	defer t.release()
@@ -144,12 +146,19 @@ func (v *Verifier) adopt(r *remembered, now instant) *Claims {
 	if err == nil {
 		f.key, err = f.keys.verify(t)
 	}
-	if err != nil || v.check(t, now) != nil {
-		return nil
+	if errors.Is(err, ErrUnknownKey) {
+		return nil, nil
+	}
+	if err == nil {
+		err = v.check(t, now)
+	}
+	if err != nil {
+		v.seen.remove(v.seen.hash(r.token))
+		return nil, err
 	}
 	adopted := v.vouched(v.record(t, f), r.checked)
 	v.seen.replace(v.seen.hash(r.token), r, adopted)
-	return &adopted.claims
+	return &adopted.claims, nil
 }
 
 // graceful marks a remembered token as one that passes by grace.
@@ -183,6 +192,8 @@ func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, e
 		return nil, &Error{Check: "exp", Want: "later than now, by the clock of PERS", Got: r.claims.expiresAt.String(), Err: ErrExpired}
 	case now < r.claims.notBefore:
 		return nil, &Error{Check: "nbf", Want: "earlier than now, by the clock of PERS", Got: r.claims.notBefore.String(), Err: ErrNotYetValid}
+	case now < r.claims.issuedAt:
+		return nil, &Error{Check: "iat", Want: "earlier than now, by the clock of PERS", Got: r.claims.issuedAt.String(), Err: ErrNotYetValid}
 	}
 	// The signature is good and the token is not: that is for good.
 	v.denied.token(r.token, r.end, now)

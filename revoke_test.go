@@ -182,6 +182,7 @@ func TestRevokeErrors(t *testing.T) {
 	for name, r := range map[string]persauth.Revocation{
 		"nothing": {}, "only an end": {Until: time.Now().Add(time.Hour)}, "both": {Token: token, ID: "x"},
 		"no token": {Token: "test-token-1"}, "too many parts": {Token: token + "." + token},
+		"a scheme": {Token: "Bearer " + token}, "a space": {Token: " " + token}, "a quote": {Token: `"` + token + `"`},
 	} {
 		require.Error(t, v.Revoke(r), name)
 	}

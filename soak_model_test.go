@@ -140,10 +140,8 @@ func (c *soakCall) wronglyAccepted() string {
 		return ""
 	}
 	var bound moment
-	if c.way == "verify" {
+	if c.way != "live" {
 		bound = soakAge + soakGrace
-	} else if c.way == "explain" {
-		bound = soakAge
 	}
 	for _, gone := range []*stamp{&t.revoked.done, &t.key.forgotten.done} {
 		if gone.by(c.start) && c.start > gone.after(bound) {
@@ -156,7 +154,7 @@ func (c *soakCall) wronglyAccepted() string {
 		return "a token after it was told to be revoked"
 	case checked.CheckedAt.IsZero():
 		return "a token that PERS was not asked about"
-	case checked.InGrace && (c.way != "verify" || t.kind == "unpublished" || !c.in.troubled.by(c.end)):
+	case checked.InGrace && (c.way == "live" || t.kind == "unpublished" || !c.in.troubled.by(c.end)):
 		return "by grace, where there is none"
 	}
 	return ""
@@ -205,7 +203,7 @@ func (c *soakCall) wronglyRefused() string {
 		return c.unless(atPERS && !steady)
 	case atPERS:
 		return c.unless(is(persauth.ErrUnavailable))
-	case c.way == "verify" && steady && c.checked != 0 && c.end < c.checked+soakAge+soakGrace:
+	case c.way != "live" && steady && c.checked != 0 && c.end < c.checked+soakAge+soakGrace:
 		return "a token that has grace"
 	}
 	return c.unless(is(persauth.ErrUnavailable))

@@ -3,6 +3,7 @@ package persauth
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -80,7 +81,8 @@ type CallCounters struct {
 type Counters struct {
 	// Recalled is how many tokens were found remembered.
 	Recalled uint64 `json:"recalled"`
-	// Verified is how many tokens were verified anew.
+	// Verified is how many tokens were accepted that were not remembered, or
+	// due to be asked about again.
 	Verified uint64 `json:"verified"`
 	// Refused is how many tokens were refused, by [Code].
 	Refused map[string]uint64 `json:"refused"`
@@ -157,9 +159,11 @@ func (k *keyring) status(now instant) KeyStatus {
 	s := KeyStatus{Keys: []KeyInfo{}}
 	if set := k.current.Load(); set != nil {
 		for _, key := range set.keys {
-			s.Keys = append(s.Keys, key.KeyInfo)
+			info := key.KeyInfo
+			info.Algorithms = slices.Clone(info.Algorithms) // the caller may change them
+			s.Keys = append(s.Keys, info)
 		}
-		s.Source, s.Skipped = set.source, set.skipped
+		s.Source, s.Skipped = set.source, slices.Clone(set.skipped)
 		s.Loaded = set.loaded.time()
 		s.Stale = set.stale(now)
 		s.StaleAt, s.ExpiresAt = set.soft.orNever(), set.hard.orNever()

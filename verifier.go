@@ -74,25 +74,29 @@ func New(cfg Config) (*Verifier, error) {
 // The error is one of the sentinels, for [errors.Is], and carries an [*Error].
 // [ErrUnavailable] means that nobody can tell at the moment; then the caller of
 // the service should get a 503, and a 401 for all others. Verify waits only for
-// keys that it needs and does not hold, and not longer than ctx.
+// keys that it needs and does not hold, and for a word of PERS that is needed and
+// not remembered; and not longer than ctx.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	now := v.clock()
 	keys := v.keys.held(now)
 	r := v.recall(token, keys, now)
+	if r != nil && now < r.renew {
+		return &r.claims, nil
+	}
+	return v.counted(v.verify(ctx, token, r, keys, now))
+}
+
+// verify answers for a token, of which r is remembered. r and keys may be nil.
+func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys *keySet, now instant) (*Claims, error) {
 	switch {
 	case r == nil:
-		return v.counted(v.verify(ctx, token, keys, now))
+		t := v.take(token)
+		defer t.release()
+		return v.anew(ctx, t, keys, now, forUnknownKey)
 	case now < r.renew:
 		return &r.claims, nil
 	}
-	return v.counted(v.recheck(ctx, r, now))
-}
-
-// verify takes a token that is not remembered all the way. keys may be nil.
-func (v *Verifier) verify(ctx context.Context, token string, keys *keySet, now instant) (*Claims, error) {
-	t := v.take(token)
-	defer t.release()
-	return v.anew(ctx, t, keys, now, forUnknownKey)
+	return v.recheck(ctx, r, now)
 }
 
 // anew decides on a token: by the keys where that is possible, and by the word
