@@ -99,8 +99,8 @@ var benchConfig = func(cfg *persauth.Config) {
 func BenchmarkNeverSeen(b *testing.B) {
 	for _, alg := range []string{"RS256", "ES256", "EdDSA"} {
 		b.Run(alg, func(b *testing.B) {
-			iss, tokens := benchTokens(b, alg, 256)
-			v := iss.Verifier(benchConfig, func(cfg *persauth.Config) { cfg.CacheTokens = 32 })
+			iss, tokens := benchTokens(b, alg, 1000)
+			v := iss.Verifier(benchConfig, func(cfg *persauth.Config) { cfg.CacheTokens = 300 })
 			key := iss.Key(alg).Public()
 			paired(b, 16,
 				func(i int) { floor(b, key, tokens[i%len(tokens)]) },

@@ -25,10 +25,11 @@ type bounded[V any] struct {
 }
 
 // newBounded makes a memory for at least size entries. The room of a shard is
-// a quarter above its share, because hashes do not spread evenly.
+// a quarter above its share, because hashes do not spread evenly; with shares of
+// 512 and more that is over five standard deviations.
 func newBounded[V any](size int) *bounded[V] {
 	b := &bounded[V]{seed: maphash.MakeSeed()}
-	if size < 64*shardCount {
+	if size < 512*shardCount {
 		b.shards = make([]cacheShard[V], 1)
 		b.shards[0].limit = max(size, 1)
 	} else {
@@ -38,7 +39,7 @@ func newBounded[V any](size int) *bounded[V] {
 		}
 	}
 	for i := range b.shards {
-		b.shards[i].current.Store(newGeneration(nil))
+		b.shards[i].current.Store(newGeneration(nil, 0))
 	}
 	return b
 }
@@ -95,8 +96,11 @@ type generation struct {
 	previous *cache.Cache
 }
 
-func newGeneration(previous *cache.Cache) *generation {
-	return &generation{entries: cache.New(cache.NoExpiration, 0), previous: previous}
+// newGeneration makes a generation with room for size entries, so that it need
+// not grow under the lock.
+func newGeneration(previous *cache.Cache, size int) *generation {
+	entries := cache.NewFrom(cache.NoExpiration, 0, make(map[string]cache.Item, size))
+	return &generation{entries: entries, previous: previous}
 }
 
 func (s *cacheShard[V]) get(hash uint64) (V, bool) {
@@ -145,7 +149,7 @@ func (s *cacheShard[V]) promote(key string, value any) {
 func (s *cacheShard[V]) room() *cache.Cache {
 	g := s.current.Load()
 	if g.entries.ItemCount() >= s.limit {
-		g = newGeneration(g.entries)
+		g = newGeneration(g.entries, s.limit)
 		s.current.Store(g)
 	}
 	return g.entries

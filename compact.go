@@ -260,6 +260,23 @@ func jsonString(v jsontext.Value) (string, bool) {
 	return string(text), err == nil
 }
 
+// jsonStrings returns the texts of a JSON array of strings, and false for
+// anything else.
+func jsonStrings(v jsontext.Value) ([]string, bool) {
+	var elements []jsontext.Value
+	if v.Kind() != '[' || json.Unmarshal(v, &elements) != nil {
+		return nil, false
+	}
+	texts := make([]string, len(elements))
+	for i, element := range elements {
+		var ok bool
+		if texts[i], ok = jsonString(element); !ok {
+			return nil, false
+		}
+	}
+	return texts, true
+}
+
 // kindName names the type of a JSON value for an error.
 func kindName(v jsontext.Value) string {
 	switch v.Kind() {

@@ -13,6 +13,10 @@ import (
 // NoLeeway, as [Config.Leeway], allows no difference between clocks at all.
 const NoLeeway time.Duration = -1
 
+// NoCalls, as [Config.UnknownKeyCalls], never asks PERS about a token whose key is
+// not at hand.
+const NoCalls = -1
+
 const (
 	defaultLeeway          = 30 * time.Second
 	maxLeeway              = 10 * time.Minute
@@ -93,7 +97,9 @@ type Config struct {
 	// are made in an hour at most: about tokens whose key is not at hand, and
 	// about whether tokens were revoked. A minute's worth may come at once.
 	// Default 1,800 and 7,200. PERS allows 10,000 calls of any kind to all
-	// that use one project key: divide by the number of instances.
+	// that use one project key: divide by the number of instances. With
+	// UnknownKeyCalls set to [NoCalls] a token whose key is not at hand is
+	// refused with [ErrUnknownKey], and never leaves the process.
 	UnknownKeyCalls, RevocationCalls int
 
 	// CacheTokens is how many verified tokens are remembered at least; at most
@@ -185,7 +191,7 @@ func (c *Config) check() error {
 	if c.Timeout < 0 {
 		fail("Timeout is %v, which is negative", c.Timeout)
 	}
-	if c.CacheTokens < 0 || c.UnknownKeyCalls < 0 || c.RevocationCalls < 0 {
+	if c.CacheTokens < 0 || c.UnknownKeyCalls < NoCalls || c.RevocationCalls < 0 {
 		fail("CacheTokens, UnknownKeyCalls and RevocationCalls must not be negative")
 	}
 	if c.Revocation.maxAge < 0 || c.Revocation.grace < 0 {
@@ -195,8 +201,8 @@ func (c *Config) check() error {
 	if c.Revocation.mode == revocationEvery && !remote {
 		fail("Revocation asks PERS about tokens: that needs ProjectKey, and not Offline")
 	}
-	if len(c.RemoteAlgorithms) > 0 && !remote {
-		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, and not Offline")
+	if len(c.RemoteAlgorithms) > 0 && (!remote || c.UnknownKeyCalls == NoCalls) {
+		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, not Offline, and not NoCalls")
 	}
 	for _, alg := range c.RemoteAlgorithms {
 		if !symmetric(alg) {
@@ -277,7 +283,7 @@ func (c *Config) api() (*api, error) {
 }
 
 // keyring opens the sources of keys and reads those that need no network. pers
-// may be nil.
+// may be nil. Where there is no source at all, it leaves it to check to say so.
 func (c *Config) keyring(pers *api) (*keyring, error) {
 	var seed *keyIndex
 	var origin keyOrigin
@@ -288,11 +294,11 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 			seed, err = parseKeys(body)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("Keys: %w", err)
+			return nil, fmt.Errorf("source of Keys: %w", err)
 		}
 		origin = from
 	}
-	times := keyTimes{soft: fileLook, timeout: c.Timeout, maxBackoff: fileLook}
+	times := keyTimes{soft: fileLook, patience: filePatience, timeout: c.Timeout, maxBackoff: fileLook}
 	if origin != nil {
 		source = origin.name()
 	}
@@ -310,8 +316,8 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 	k := newKeyring(origin, times, c.Now, c.Logger)
 	k.snapshot = kept
 	k.begin(seed, source, instantOf(c.Now()))
-	if c.Offline && k.current.Load() == nil {
-		return nil, errors.Join(errors.New("Offline is set, and there are no keys"), kept.problem())
+	if c.Offline && kept != nil && k.current.Load() == nil {
+		return nil, errors.Join(errors.New("no keys, and Offline is set"), kept.problem())
 	}
 	return k, nil
 }
@@ -319,28 +325,28 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 // begin installs the keys to start with: the snapshot where it can be used,
 // otherwise those that came with the service.
 func (k *keyring) begin(seed *keyIndex, source string, now instant) {
+	_, remote := k.origin.(remoteOrigin)
+	var set *keySet
 	if k.snapshot != nil {
-		index, fetched, err := k.snapshot.load(now)
+		index, fetched, err := k.snapshot.load(now, k.times.hard)
 		if err != nil {
 			k.log.Warn("persauth: keys from before the last stop cannot be used", "error", err)
+		} else if index != nil {
+			set = k.times.set(index, "snapshot", fetched, 0)
 		}
-		set := k.times.set(index, "snapshot", fetched, 0)
-		if _, remote := k.origin.(remoteOrigin); !remote {
-			set.soft, set.hard = never, never
-		}
-		if err == nil && index != nil && set.usable(now) {
-			k.install(set)
-			return
+		if set != nil && !remote {
+			k.origin = nil // where the snapshot is used, Keys are not
 		}
 	}
-	if seed == nil {
+	if set == nil && seed != nil {
+		set = k.times.set(seed, source, now, 0)
+	}
+	if set == nil {
 		return
 	}
-	set := k.times.set(seed, source, now, 0)
-	if source == "seed" {
-		set.soft = now // nobody knows how old it is: PERS is asked at once
-	} else if k.origin == nil {
-		set.soft = never
+	if remote {
+		// PERS may have changed its keys while nobody asked.
+		set.due, set.soft = now, now
 	}
 	k.install(set)
 }

@@ -67,9 +67,6 @@ var claimForms = [...]struct {
 	fieldConfirmation: {check: "cnf", form: "none, or an object whose jkt is a string"},
 }
 
-// list reports whether the claim may be an array of strings.
-func (f claimField) list() bool { return f == fieldRole || f == fieldAudience }
-
 // claimMember is one name in the tree of members that are read: a field, or an
 // object with more of them inside.
 type claimMember struct {
@@ -172,11 +169,12 @@ type candidate struct {
 // decode reads claims. The error says that the payload is not a strict JSON
 // object; claims of the wrong form are noted in the candidate.
 func (c *candidate) decode(payload []byte, tree []claimMember, now instant) error {
-	*c = candidate{now: now, tree: tree}
-	c.payload = string(payload)
-	c.expiresAt, c.notBefore, c.issuedAt = noInstant, noInstant, noInstant
-	if err := strictObject(payload, c); err != nil {
-		return &Error{Check: "payload", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
+	text := string(payload)
+	if c.reset(text, tree, now); !c.readPlain() {
+		c.reset(text, tree, now)
+		if err := strictObject(payload, c); err != nil {
+			return &Error{Check: "payload", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
+		}
 	}
 	if c.expiresAt == noInstant {
 		c.note(fieldExpiresAt, "none")
@@ -185,6 +183,12 @@ func (c *candidate) decode(payload []byte, tree []claimMember, now instant) erro
 		c.note(fieldTenant, "none")
 	}
 	return nil
+}
+
+func (c *candidate) reset(payload string, tree []claimMember, now instant) {
+	*c = candidate{now: now, tree: tree}
+	c.payload = payload
+	c.expiresAt, c.notBefore, c.issuedAt = noInstant, noInstant, noInstant
 }
 
 // note records that a claim does not have its form; the first word on it stays.
@@ -217,15 +221,14 @@ func (c *candidate) object(dec *jsontext.Decoder, tree []claimMember) error {
 		case m == nil:
 			err = dec.SkipValue()
 		case m.inner != nil && dec.PeekKind() == '{':
-			err = c.object(dec, m.inner)
-		case m.inner == nil && m.field.list() && dec.PeekKind() == '[':
-			err = c.array(dec, m.field)
+			if err = c.object(dec, m.inner); err == nil {
+				c.wholeObject(m)
+			}
 		default:
 			var v jsontext.Value
-			if v, err = dec.ReadValue(); err == nil && m.inner != nil {
-				c.notObject(m.inner, v)
-			} else if err == nil {
-				c.take(m.field, v, int(dec.InputOffset()))
+			if v, err = dec.ReadValue(); err == nil {
+				end := int(dec.InputOffset())
+				c.member(m, c.payload[end-len(v):end])
 			}
 		}
 		if err != nil {
@@ -236,30 +239,23 @@ func (c *candidate) object(dec *jsontext.Decoder, tree []claimMember) error {
 	return err
 }
 
-// array reads a claim that is an array of strings.
-func (c *candidate) array(dec *jsontext.Decoder, field claimField) error {
-	if _, err := dec.ReadToken(); err != nil {
-		return err
+// wholeObject is called behind an object that has claims inside.
+func (c *candidate) wholeObject(m *claimMember) {
+	if m.name == "cnf" && c.confirmation == "" {
+		// Bound to something else (RFC 7800 §3.1), of which there will be no
+		// proof: not a bearer token.
+		c.note(fieldConfirmation, "an object without it")
 	}
-	var texts []string
-	for dec.PeekKind() != ']' {
-		v, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		text, ok := c.text(v, int(dec.InputOffset()))
-		if !ok {
-			c.note(field, "an array with "+kindName(v)+" in it")
-		}
-		texts = append(texts, text)
-	}
-	if field == fieldRole {
-		c.roles = texts
+}
+
+// member stores the value of a member, which is a part of the payload and not
+// an object with claims inside.
+func (c *candidate) member(m *claimMember, v string) {
+	if m.inner != nil {
+		c.notObject(m.inner, v)
 	} else {
-		c.audience = texts
+		c.take(m.field, v)
 	}
-	_, err := dec.ReadToken()
-	return err
 }
 
 // findRaw finds a member by its name as it stands in the JSON text.
@@ -283,20 +279,20 @@ func findRaw(tree []claimMember, name jsontext.Value) *claimMember {
 }
 
 // notObject notes v for all claims that should have been inside of it.
-func (c *candidate) notObject(tree []claimMember, v jsontext.Value) {
+func (c *candidate) notObject(tree []claimMember, v string) {
 	for _, m := range tree {
 		if m.inner != nil {
 			c.notObject(m.inner, v)
-		} else if v.Kind() != 'n' || !claimForms[m.field].optional {
-			c.note(m.field, kindName(v)+" around it")
+		} else if v != "null" || !claimForms[m.field].optional {
+			c.note(m.field, kindName(jsontext.Value(v))+" around it")
 		}
 	}
 }
 
-// take stores one claim. end is where v ends in the payload.
-func (c *candidate) take(field claimField, v jsontext.Value, end int) {
+// take stores one claim.
+func (c *candidate) take(field claimField, v string) {
 	ok := true
-	if v.Kind() == 'n' && claimForms[field].optional {
+	if v == "null" && claimForms[field].optional {
 		return
 	}
 	switch field {
@@ -307,93 +303,101 @@ func (c *candidate) take(field claimField, v jsontext.Value, end int) {
 	case fieldIssuedAt:
 		c.issuedAt, ok = numericDate(v)
 	case fieldIssuer:
-		c.issuer, ok = c.text(v, end)
+		c.issuer, ok = text(v)
 	case fieldAudience:
-		c.audience, ok = c.one(v, end)
+		c.audience, ok = texts(v)
 	case fieldSubject:
-		c.subject, ok = c.text(v, end)
+		c.subject, ok = text(v)
 	case fieldID:
-		c.id, ok = c.text(v, end)
+		c.id, ok = text(v)
 	case fieldTenant:
-		c.tenantID, ok = c.text(v, end)
+		c.tenantID, ok = text(v)
 		if ok && c.tenantID == "" {
 			c.note(field, "an empty string")
 		}
 	case fieldBusiness:
-		c.businessID, ok = c.text(v, end)
+		c.businessID, ok = text(v)
 	case fieldRole:
-		c.roles, ok = c.one(v, end)
+		c.roles, ok = texts(v)
 	case fieldAuthType:
 		var t string
-		t, ok = c.text(v, end)
+		t, ok = text(v)
 		c.authType = AuthType(t)
 	case fieldEmail:
-		c.email, ok = c.text(v, end)
+		c.email, ok = text(v)
 	case fieldConfirmation:
-		c.confirmation, ok = c.text(v, end)
+		c.confirmation, ok = text(v)
 		if ok && c.confirmation == "" {
 			c.note(field, "an empty jkt")
 		}
 	}
 	if !ok {
-		got := kindName(v)
-		if v.Kind() == '0' {
+		got := kindName(jsontext.Value(v))
+		if isNumber(v) {
 			got = "a number out of range"
 		}
 		c.note(field, got)
 	}
 }
 
-// text returns a string claim.
-func (c *candidate) text(v jsontext.Value, end int) (string, bool) {
-	return stringIn(c.payload, v, end)
-}
-
-// stringIn returns the text of a JSON string that ends at end in payload: as a
-// part of payload where that is possible, so that it costs no memory of its own.
-func stringIn(payload string, v jsontext.Value, end int) (string, bool) {
-	if v.Kind() != '"' {
+// text returns a string claim: as a part of the payload where that is possible,
+// so that a claim costs no memory of its own.
+func text(v string) (string, bool) {
+	if v[0] != '"' {
 		return "", false
 	}
-	inPayload := payload[end-len(v)+1 : end-1]
-	if strings.IndexByte(inPayload, '\\') < 0 {
-		return inPayload, true
+	if strings.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1], true
 	}
-	return jsonString(v)
+	return jsonString(jsontext.Value(v))
 }
 
-// one returns a list claim that is written as a single string.
-func (c *candidate) one(v jsontext.Value, end int) ([]string, bool) {
-	text, ok := c.text(v, end)
-	if !ok {
-		return nil, false
+// texts returns a claim that is one string or an array of strings.
+func texts(v string) ([]string, bool) {
+	if v[0] != '[' {
+		one, ok := text(v)
+		return []string{one}, ok
 	}
-	return []string{text}, true
+	if one, ok := oneText(v); ok {
+		return []string{one}, true
+	}
+	return jsonStrings(jsontext.Value(v))
+}
+
+// oneText returns the text of an array of exactly one plain string.
+func oneText(v string) (string, bool) {
+	r := plainReader{text: v, at: 1}
+	if r.string() && r.take(']') && r.at == len(v) {
+		return v[2 : len(v)-2], true
+	}
+	return "", false
 }
 
 // numericDate reads a NumericDate (RFC 7519 §2). Years past 9999 are refused:
 // they come from a clock in milliseconds, and such a token would never expire.
-func numericDate(v jsontext.Value) (instant, bool) {
+func numericDate(v string) (instant, bool) {
 	const yearZero, yearTenThousand = -62167219200, 253402300800
-	if v.Kind() != '0' {
+	if !isNumber(v) {
 		return noInstant, false
 	}
 	if seconds, ok := plainSeconds(v); ok {
 		return instant(seconds * 1e6), true
 	}
-	f, err := strconv.ParseFloat(string(v), 64)
+	f, err := strconv.ParseFloat(v, 64)
 	if err != nil || f < yearZero || f >= yearTenThousand {
 		return noInstant, false
 	}
 	return instant(math.Floor(f * 1e6)), true
 }
 
+func isNumber(v string) bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
+
 // plainSeconds reads what nearly every NumericDate is: a few digits.
-func plainSeconds(v jsontext.Value) (seconds int64, ok bool) {
+func plainSeconds(v string) (seconds int64, ok bool) {
 	if len(v) > 11 {
 		return 0, false
 	}
-	for _, digit := range v {
+	for _, digit := range []byte(v) {
 		if digit < '0' || digit > '9' {
 			return 0, false
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 //go:embed testdata/jwks.json
-var embedded embed.FS
+var exampleKeys embed.FS
 
 // exampleToken returns one of the tokens in testdata. They are good until 2099.
 func exampleToken(n int) string {
@@ -27,7 +27,7 @@ func exampleToken(n int) string {
 
 // Keys that come with the program: no network is needed, nor used.
 func ExampleNew_offline() {
-	v, err := persauth.New(persauth.Config{Keys: persauth.FSKeys(embedded, "testdata/jwks.json")})
+	v, err := persauth.New(persauth.Config{Keys: persauth.FSKeys(exampleKeys, "testdata/jwks.json")})
 	if err != nil {
 		panic(err)
 	}

@@ -79,17 +79,18 @@ func (r *Report) describe(v *Verifier, token string) {
 	t := v.take(token)
 	defer t.release()
 	t.segments, t.header = s, h
-	if err := t.decode(); err != nil {
-		r.note(err, "", "", "")
-		fit = false
+	if t.sig, err = decodeSegment(nil, s.signature, "signature"); err != nil {
+		fit = r.note(err, "encoding", "", "")
 	}
+	var unreadable error
+	t.payload, unreadable = decodeSegment(nil, s.payload, "payload")
 	if fit {
 		r.describeKey(v, t)
 	} else {
 		r.skip("key", "signature")
 	}
-	if len(t.payload) == 0 && s.payload != "" {
-		r.skip("payload")
+	if unreadable != nil {
+		r.note(unreadable, "encoding", "", "")
 		return
 	}
 	err = t.claims.decode(t.payload, v.tree, v.clock())

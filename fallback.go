@@ -111,7 +111,7 @@ func newOracle(pers *api, tree []claimMember, cfg *Config) *oracle {
 	for p, perHour := range [purposes]int{forUnknownKey: cfg.UnknownKeyCalls, forRevocation: cfg.RevocationCalls} {
 		o.lanes[p] = &lane{
 			// A minute's worth may come at once.
-			budget:  rate.NewLimiter(rate.Limit(float64(perHour)/3600), max(perHour/60, 1)),
+			budget:  rate.NewLimiter(rate.Limit(float64(max(perHour, 0))/3600), max(perHour/60, 1)),
 			breaker: gobreaker.NewCircuitBreaker[answer](breakerSettings(purpose(p), o.log)),
 		}
 	}

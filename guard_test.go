@@ -77,7 +77,7 @@ func TestGuards(t *testing.T) {
 				if target == "" {
 					target = "/x"
 				}
-				return serve(mux, newRequest(http.MethodGet, target, append(c.headers, "Authorization", "Bearer "+token)...)).StatusCode
+				return answerTo(mux, newRequest(http.MethodGet, target, append(c.headers, "Authorization", "Bearer "+token)...)).StatusCode
 			}
 			for i, token := range c.pass {
 				assert.Equal(t, http.StatusOK, status(token), "caller %d", i)
@@ -93,7 +93,7 @@ func TestGuards(t *testing.T) {
 				require.ErrorIs(t, c.guard(r, claims), persauth.ErrForbidden)
 			}
 			assert.ErrorIs(t, c.guard(newRequest(http.MethodGet, "/", "X-Tenant", "acme"), nil), persauth.ErrForbidden, "claims that are not there")
-			assert.Equal(t, http.StatusUnauthorized, serve(mux, newRequest(http.MethodGet, "/x", c.headers...)).StatusCode, "no token")
+			assert.Equal(t, http.StatusUnauthorized, answerTo(mux, newRequest(http.MethodGet, "/x", c.headers...)).StatusCode, "no token")
 		})
 	}
 }
@@ -120,7 +120,7 @@ func TestGuardThatCannotTell(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRequest(http.MethodGet, "/", "Authorization", "Bearer "+iss.UserToken("acme"))
-			assert.Equal(t, c.status, serve(v.Require(c.guard)(callerOf), r).StatusCode)
+			assert.Equal(t, c.status, answerTo(v.Require(c.guard)(callerOf), r).StatusCode)
 		})
 	}
 }
@@ -165,11 +165,11 @@ func TestTwoVerifiers(t *testing.T) {
 	us, them := ours.Verifier(), theirs.Verifier()
 	handler := us.Middleware(them.Require(persauth.Tenant(persauth.Fixed("acme")))(callerOf))
 	assert.Equal(t, http.StatusUnauthorized,
-		serve(handler, newRequest(http.MethodGet, "/", "Authorization", "Bearer "+ours.UserToken("acme"))).StatusCode)
+		answerTo(handler, newRequest(http.MethodGet, "/", "Authorization", "Bearer "+ours.UserToken("acme"))).StatusCode)
 
 	// The same place behind a verifier that also knows the token, from elsewhere.
 	them = ours.Verifier(func(cfg *persauth.Config) { cfg.Tenants = []string{"acme"} })
 	handler = us.Middleware(them.Require(persauth.Tenant(persauth.Fixed("acme")))(callerOf))
 	assert.Equal(t, http.StatusOK,
-		serve(handler, newRequest(http.MethodGet, "/", "Authorization", "Bearer "+ours.UserToken("acme"))).StatusCode)
+		answerTo(handler, newRequest(http.MethodGet, "/", "Authorization", "Bearer "+ours.UserToken("acme"))).StatusCode)
 }

@@ -124,7 +124,7 @@ var callerOf = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Caller", caller)
 })
 
-func serve(h http.Handler, r *http.Request) *http.Response {
+func answerTo(h http.Handler, r *http.Request) *http.Response {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w.Result()
@@ -153,7 +153,7 @@ func TestMiddleware(t *testing.T) {
 		{"optional: a proof alone", v.OptionalMiddleware, []string{"DPoP", "x"}, http.StatusUnauthorized, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			answer := serve(c.wrap(callerOf), newRequest(http.MethodGet, "/", c.headers...))
+			answer := answerTo(c.wrap(callerOf), newRequest(http.MethodGet, "/", c.headers...))
 			assert.Equal(t, c.status, answer.StatusCode)
 			assert.Equal(t, c.caller, answer.Header.Get("Caller"))
 		})
@@ -199,9 +199,9 @@ func TestComposition(t *testing.T) {
 		"/businesses/other": http.StatusForbidden,
 		"/elsewhere":        http.StatusNotFound,
 	} {
-		assert.Equal(t, want, serve(handler, newRequest(http.MethodGet, target, "Authorization", token)).StatusCode, target)
+		assert.Equal(t, want, answerTo(handler, newRequest(http.MethodGet, target, "Authorization", token)).StatusCode, target)
 	}
-	assert.Equal(t, http.StatusUnauthorized, serve(handler, newRequest(http.MethodGet, "/businesses/shop")).StatusCode)
+	assert.Equal(t, http.StatusUnauthorized, answerTo(handler, newRequest(http.MethodGet, "/businesses/shop")).StatusCode)
 }
 
 // A proof is good once, and a request may pass several guards: it is verified
@@ -222,16 +222,16 @@ func TestOneVerificationPerRequest(t *testing.T) {
 
 	r := newRequest(http.MethodGet, "https://shop.example/orders")
 	client.Authorize(r, iss.BoundToken(client, map[string]any{"tenantId": "acme"}))
-	answer := serve(handler, r)
+	answer := answerTo(handler, r)
 	assert.Equal(t, http.StatusOK, answer.StatusCode)
 	assert.Equal(t, "acme", answer.Header.Get("Caller"))
 
-	assert.Equal(t, http.StatusUnauthorized, serve(handler, r).StatusCode, "another request with that proof")
+	assert.Equal(t, http.StatusUnauthorized, answerTo(handler, r).StatusCode, "another request with that proof")
 
 	// The other verifier has its own say.
 	r = newRequest(http.MethodGet, "https://shop.example/orders")
 	client.Authorize(r, iss.BoundToken(client, map[string]any{"tenantId": "other"}))
-	assert.Equal(t, http.StatusUnauthorized, serve(handler, r).StatusCode)
+	assert.Equal(t, http.StatusUnauthorized, answerTo(handler, r).StatusCode)
 	assert.EqualValues(t, 1, second.Status().Counters.Refused["tenant"])
 }
 
@@ -254,7 +254,7 @@ func TestContextOfAnotherRequest(t *testing.T) {
 				}
 				inner.ServeHTTP(w, sub)
 			}))
-			answer := serve(outer, newRequest(http.MethodGet, "/", "Authorization", "Bearer "+iss.UserToken("acme")))
+			answer := answerTo(outer, newRequest(http.MethodGet, "/", "Authorization", "Bearer "+iss.UserToken("acme")))
 			assert.Equal(t, c.caller, answer.Header.Get("Caller"))
 			assert.Equal(t, c.caller == "", answer.StatusCode == http.StatusUnauthorized)
 		})

@@ -24,15 +24,16 @@ import (
 // maxSetSize bounds a key set, in bytes.
 const maxSetSize = 1 << 20
 
-// publicKey is one usable key. All but gone is immutable.
+// publicKey is one usable key. All but what gone points to is immutable.
 type publicKey struct {
 	KeyInfo
 	public crypto.PublicKey
 	raw    jsontext.Value // as it stands in the set
 
 	// gone is set when a refresh no longer brings this key. Tokens that were
-	// verified with it are void from then on.
-	gone atomic.Bool
+	// verified with it are void from then on. One key has one gone, in every set
+	// that it stays in.
+	gone *atomic.Bool
 }
 
 // fits reports whether the key may check signatures of the algorithm.
@@ -213,32 +214,10 @@ func (r *setReader) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return err
 }
 
-// jwkMembers are the members of a JWK that decide whether it can be used.
-type jwkMembers struct {
-	Kty    string          `json:"kty"`
-	Kid    *string         `json:"kid"`
-	Alg    *string         `json:"alg"`
-	Use    *string         `json:"use"`
-	KeyOps *[]string       `json:"key_ops"`
-	Crv    string          `json:"crv"`
-	N      string          `json:"n"`
-	E      string          `json:"e"`
-	X      string          `json:"x"`
-	Y      string          `json:"y"`
-	D      *jsontext.Value `json:"d"`
-	P      *jsontext.Value `json:"p"`
-	Q      *jsontext.Value `json:"q"`
-	DP     *jsontext.Value `json:"dp"`
-	DQ     *jsontext.Value `json:"dq"`
-	QI     *jsontext.Value `json:"qi"`
-	Oth    *jsontext.Value `json:"oth"`
-	K      *jsontext.Value `json:"k"`
-}
-
 // readKey reads one JWK. It always returns a key; one that cannot be used has a
 // Problem.
 func readKey(position int, raw jsontext.Value) *publicKey {
-	key := &publicKey{raw: raw}
+	key := &publicKey{raw: raw, gone: new(atomic.Bool)}
 	key.Position = position
 	var m jwkMembers
 	if err := strictObject(raw, &m); err != nil {
@@ -246,9 +225,7 @@ func readKey(position int, raw jsontext.Value) *publicKey {
 		return key
 	}
 	key.Type = m.Kty
-	if m.Kid != nil {
-		key.KeyID, key.hasID = *m.Kid, true
-	}
+	key.KeyID, key.hasID = m.Kid.value, m.Kid.given
 	if err := key.read(&m); err != nil {
 		key.Problem = err.Error()
 		key.Algorithms = nil
@@ -262,7 +239,7 @@ func (k *publicKey) read(m *jwkMembers) error {
 	if m.Kty == "oct" || m.K != nil {
 		return errors.New("it is symmetric: it cannot be public")
 	}
-	if m.D != nil || m.P != nil || m.Q != nil || m.DP != nil || m.DQ != nil || m.QI != nil || m.Oth != nil {
+	if m.private() {
 		return errors.New("it is a private key: publish its public part only, and replace it")
 	}
 	if err := checkMembers(m); err != nil {
@@ -304,33 +281,37 @@ func (k *publicKey) read(m *jwkMembers) error {
 // these only the one that it names (RFC 7517 §4.4).
 func (k *publicKey) allow(m *jwkMembers) error {
 	for _, name := range algorithmNames {
-		if algorithms[name].takes(k.public) && (m.Alg == nil || *m.Alg == name) {
+		if algorithms[name].takes(k.public) && (!m.Alg.given || m.Alg.value == name) {
 			k.Algorithms = append(k.Algorithms, name)
 		}
 	}
 	if len(k.Algorithms) == 0 {
-		return fmt.Errorf(`its "alg" %s is not one for this key`, quoted(*m.Alg))
+		return fmt.Errorf(`its "alg" %s is not one for this key`, quoted(m.Alg.value))
 	}
 	return nil
 }
 
-// withIdentities returns the index with those keys replaced that before has
-// too, so that a key stays one and the same from set to set.
-func (x *keyIndex) withIdentities(before *keyIndex) *keyIndex {
-	known := make(map[string][]*publicKey, len(before.keys))
+// follow makes x, which nobody uses yet, the successor of before: keys that stay
+// share their gone, and those that do not are marked as gone by leave.
+func (x *keyIndex) follow(before *keyIndex) (leave func()) {
+	old := make(map[string][]*publicKey, len(before.keys))
 	for _, key := range before.keys {
-		known[key.Thumbprint] = append(known[key.Thumbprint], key)
+		old[key.Thumbprint] = append(old[key.Thumbprint], key)
 	}
-	keys := slices.Clone(x.keys)
-	for i, key := range keys {
-		for _, old := range known[key.Thumbprint] {
-			if key.sameAs(old) {
-				keys[i] = old
-				break
+	stays := make(map[*atomic.Bool]bool, len(x.keys))
+	for _, key := range x.keys {
+		if i := slices.IndexFunc(old[key.Thumbprint], key.sameAs); i >= 0 {
+			key.gone = old[key.Thumbprint][i].gone
+			stays[key.gone] = true
+		}
+	}
+	return func() {
+		for _, key := range before.keys {
+			if !stays[key.gone] {
+				key.gone.Store(true)
 			}
 		}
 	}
-	return newKeyIndex(keys, x.skipped, x.body)
 }
 
 // candidates returns the keys that the header may mean: those of its "kid" that

@@ -11,6 +11,9 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -22,12 +25,59 @@ const (
 // written in full, leading zeros and all (RFC 7518 §6.2.1.2).
 var ecSizes = map[string]int{"P-256": 32, "P-384": 48, "P-521": 66}
 
+// jwkMembers are the members of a JWK that decide whether it can be used.
+type jwkMembers struct {
+	Kty    string             `json:"kty"`
+	Kid    optional[string]   `json:"kid"`
+	Alg    optional[string]   `json:"alg"`
+	Use    optional[string]   `json:"use"`
+	KeyOps optional[[]string] `json:"key_ops"`
+	Crv    string             `json:"crv"`
+	N      string             `json:"n"`
+	E      string             `json:"e"`
+	X      string             `json:"x"`
+	Y      string             `json:"y"`
+
+	// What no public key has, not even as null (RFC 7518 §6.2.2, §6.3.2,
+	// §6.4.1). Of RSA even dp alone is enough to factor n.
+	D   jsontext.Value `json:"d"`
+	P   jsontext.Value `json:"p"`
+	Q   jsontext.Value `json:"q"`
+	DP  jsontext.Value `json:"dp"`
+	DQ  jsontext.Value `json:"dq"`
+	QI  jsontext.Value `json:"qi"`
+	Oth jsontext.Value `json:"oth"`
+	K   jsontext.Value `json:"k"`
+}
+
+// private reports whether the JWK has a member of a private key.
+func (m *jwkMembers) private() bool {
+	return slices.ContainsFunc([]jsontext.Value{m.D, m.P, m.Q, m.DP, m.DQ, m.QI, m.Oth},
+		func(v jsontext.Value) bool { return v != nil })
+}
+
+// optional is a member that may be missing, but not null: that would be a
+// restriction taken back.
+type optional[T any] struct {
+	value T
+	given bool
+}
+
+// UnmarshalJSONFrom is called by the JSON decoder.
+func (o *optional[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == 'n' {
+		return errors.New("null")
+	}
+	o.given = true
+	return json.UnmarshalDecode(dec, &o.value)
+}
+
 // checkMembers looks at the members of a JWK before a key is made of them.
 func checkMembers(m *jwkMembers) error {
-	if m.Use != nil && *m.Use != "sig" {
-		return fmt.Errorf(`its "use" is %s, not "sig"`, quoted(*m.Use))
+	if m.Use.given && m.Use.value != "sig" {
+		return fmt.Errorf(`its "use" is %s, not "sig"`, quoted(m.Use.value))
 	}
-	if m.KeyOps != nil && !slices.Contains(*m.KeyOps, "verify") {
+	if m.KeyOps.given && !slices.Contains(m.KeyOps.value, "verify") {
 		return errors.New(`its "key_ops" do not include "verify"`)
 	}
 	switch m.Kty {

@@ -6,12 +6,7 @@ package persauth
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,14 +17,33 @@ type keySet struct {
 	*keyIndex
 	source string  // "static", "file", "seed", "snapshot" or "remote"
 	loaded instant // when PERS, or the file, was asked for it
-	soft   instant // from here on it is stale and a refresh is due
+	due    instant // from here on its origin is to be asked again
+	soft   instant // from here on it is stale: not known to be right any more
 	hard   instant // from here on it is not used any more
 }
 
 const never instant = 1<<63 - 1
 
-func (s *keySet) stale(now instant) bool  { return now >= s.soft }
-func (s *keySet) usable(now instant) bool { return s != nil && now < s.hard }
+func (s *keySet) overdue(now instant) bool { return s.past(s.due, now) }
+func (s *keySet) stale(now instant) bool   { return s.past(s.soft, now) }
+func (s *keySet) usable(now instant) bool  { return s != nil && now < s.hard }
+
+// past reports whether one of the times of s has come. It has, too, when the
+// clock shows a time well before s was loaded: then it was put back since, and
+// would take who knows how long to get there again.
+func (s *keySet) past(t, now instant) bool {
+	return now >= t || t != never && now.add(clockSlack) < s.loaded
+}
+
+// clockSlack is how far apart the readings of one clock may be when a request
+// read it some time before it uses what it read.
+const clockSlack = time.Minute
+
+// ahead reports whether t, which is set to longest from the present at most, is
+// still to come. One that is further away was set before the clock was put back.
+func (t instant) ahead(now instant, longest time.Duration) bool {
+	return now < t && t <= now.add(longest).add(clockSlack)
+}
 
 // keyOrigin is a place that keys can be read from again.
 type keyOrigin interface {
@@ -48,8 +62,9 @@ type reading struct {
 
 // keyTimes are the clocks of a keyring.
 type keyTimes struct {
-	soft       time.Duration
-	hard       time.Duration // 0: keys have no end
+	soft       time.Duration // until the origin is asked again
+	hard       time.Duration // 0: keys have no age
+	patience   time.Duration // how long the one who asks again waits for the answer
 	unknown    time.Duration // between refreshes that unknown key ids cause
 	timeout    time.Duration // of one refresh
 	maxBackoff time.Duration
@@ -64,8 +79,8 @@ type keyring struct {
 	log      *slog.Logger
 
 	current atomic.Pointer[keySet]
-	// quiet is when the next refresh may start; until then nobody needs to take
-	// the lock to find that out.
+	// quiet is when the next refresh may start, or never. Nobody needs to take
+	// the lock to find that out, but whoever starts one does.
 	quiet atomic.Int64
 
 	stop    context.CancelFunc // ends a refresh that is under way
@@ -79,43 +94,53 @@ type keyring struct {
 	failed      int     // refreshes since the last one that succeeded
 	counts      KeyCounters
 	lastError   error
-	lastAttempt instant
+	lastAttempt instant // noInstant: none yet
 }
-
-// refresh is one reading of the origin, which any number of callers wait for.
-type refresh struct {
-	done chan struct{} // closed at the end
-}
-
-const (
-	firstBackoff = 500 * time.Millisecond
-	// emptyBackoff is the longest pause while no keys are held at all: then
-	// every request fails, and recovery must not take long.
-	emptyBackoff  = 5 * time.Second
-	maxRetryAfter = 5 * time.Minute
-)
 
 func newKeyring(origin keyOrigin, times keyTimes, now func() time.Time, log *slog.Logger) *keyring {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &keyring{origin: origin, times: times, now: now, log: log,
-		context: ctx, stop: cancel, unknownNext: noInstant}
+	k := &keyring{origin: origin, times: times, now: now, log: log,
+		context: ctx, stop: cancel, unknownNext: noInstant, lastAttempt: noInstant}
+	k.quiet.Store(int64(noInstant))
+	return k
 }
 
-// held returns the keys at hand, or nil where there are none fit for use. It
-// never waits. Where a refresh is due it starts one.
+// held returns the keys at hand, or nil where there are none fit for use. Where
+// they are due it starts a refresh, and does not wait for it; only a look at a
+// file is waited for, by the one request that takes it.
 func (k *keyring) held(now instant) *keySet {
 	set := k.current.Load()
 	if !set.usable(now) {
 		return nil
 	}
-	if set.stale(now) && k.origin != nil && int64(now) >= k.quiet.Load() {
-		k.mu.Lock()
-		if k.inFlight == nil && k.current.Load() == set {
-			k.start(now, false, false)
+	if k.origin == nil || !set.overdue(now) || k.resting(now) {
+		return set
+	}
+	if r := k.ask(set, now); r != nil && k.times.patience > 0 {
+		select {
+		case <-r.done:
+		case <-time.After(k.times.patience):
 		}
-		k.mu.Unlock()
+		return k.current.Load()
 	}
 	return set
+}
+
+// resting reports whether no refresh may start now: one is under way, the last
+// one failed a moment ago, or the keyring is closed.
+func (k *keyring) resting(now instant) bool {
+	quiet := instant(k.quiet.Load())
+	return quiet == never || quiet.ahead(now, maxRetryAfter)
+}
+
+// ask starts the refresh that set is due for, unless somebody else was faster.
+func (k *keyring) ask(set *keySet, now instant) *refresh {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.current.Load() != set || k.resting(now) {
+		return nil
+	}
+	return k.start(now, false)
 }
 
 // renew is for a caller whom the keys in seen, which may be nil, do not help.
@@ -137,7 +162,7 @@ func (k *keyring) renew(ctx context.Context, seen *keySet) (*keySet, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if set == nil || k.failed > 0 {
+	if set == nil || k.failed > 0 || k.closed && k.origin != nil {
 		return set, k.unavailable(now)
 	}
 	return set, nil
@@ -152,144 +177,51 @@ func (k *keyring) join(seen *keySet, now instant) *refresh {
 	if !current.usable(now) {
 		current = nil
 	}
-	if current != seen {
+	if current != nil && current != seen {
 		return nil // it was replaced while the caller looked
 	}
 	if k.inFlight != nil {
 		return k.inFlight
 	}
-	if k.origin == nil || k.closed || int64(now) < k.quiet.Load() {
+	if k.origin == nil || k.resting(now) {
 		return nil
 	}
 	if current == nil {
-		return k.start(now, false, false)
+		return k.start(now, false)
 	}
-	if now < k.unknownNext {
+	if k.unknownNext.ahead(now, k.times.unknown) {
 		return nil
 	}
-	return k.start(now, true, true)
-}
-
-// start begins a refresh. unknown says that it is an unknown key id that asks,
-// and takes that permit. The caller holds mu.
-func (k *keyring) start(now instant, unknown, fresh bool) *refresh {
-	if k.closed {
-		return nil
-	}
-	r := &refresh{done: make(chan struct{})}
-	permit := k.unknownNext
-	if unknown {
-		k.unknownNext = now.add(k.times.unknown)
-	}
-	k.inFlight = r
-	k.lastAttempt = now
-	k.quiet.Store(int64(never))
-	k.running.Go(func() {
-		// Detached from the caller: its end must not end the refresh of all.
-		ctx, cancel := context.WithTimeout(k.context, k.times.timeout)
-		defer cancel()
-		before := k.current.Load()
-		set, err := k.load(ctx, before, now, fresh)
-		after := instantOf(k.now())
-
-		k.mu.Lock()
-		k.inFlight = nil
-		k.counts.Refreshes++
-		failedBefore := k.failed
-		if err == nil {
-			k.failed, k.lastError = 0, nil
-			k.install(set)
-			k.quiet.Store(int64(noInstant))
-		} else {
-			k.failed++
-			k.counts.Failures++
-			k.lastError = err
-			k.unknownNext = permit // the permit is given back
-			k.quiet.Store(int64(after.add(k.pause(err, before.usable(after)))))
-		}
-		closed := k.closed
-		k.mu.Unlock()
-		close(r.done)
-		if closed {
-			return
-		}
-		k.report(before, set, err, failedBefore)
-		if err == nil && k.snapshot != nil {
-			k.snapshot.save(set, k.log)
-		}
-	})
-	return r
-}
-
-// load reads the origin and makes a set of what it gives. Nothing that fails
-// here touches the keys at hand.
-func (k *keyring) load(ctx context.Context, before *keySet, now instant, fresh bool) (*keySet, error) {
-	got, err := k.origin.read(ctx, fresh)
-	if err != nil {
-		return nil, err
-	}
-	var index *keyIndex
-	if before != nil && slices.Equal(before.body, got.body) {
-		index = before.keyIndex
-	} else if index, err = parseKeys(got.body); err != nil {
-		return nil, err
-	}
-	return k.times.set(index, k.origin.name(), now, got.maxAge), nil
+	return k.start(now, true)
 }
 
 // set gives an index its place in time.
 func (t keyTimes) set(index *keyIndex, source string, loaded instant, maxAge time.Duration) *keySet {
-	soft, hard := t.soft, never
-	if maxAge > 0 {
-		soft = min(max(maxAge, minMaxAge), maxMaxAge)
-	}
+	s := &keySet{keyIndex: index, source: source, loaded: loaded, due: loaded.add(t.soft), soft: never, hard: never}
 	if t.hard > 0 {
-		hard = loaded.add(t.hard)
+		soft := t.soft
+		if maxAge > 0 {
+			soft = min(max(maxAge, minMaxAge), maxMaxAge)
+		}
 		// Whatever a header says, there is time to refresh before the end.
-		soft = min(soft, t.hard/2)
+		s.soft = loaded.add(min(soft, t.hard/2))
+		s.due, s.hard = s.soft, loaded.add(t.hard)
 	}
-	return &keySet{keyIndex: index, source: source, loaded: loaded, soft: loaded.add(soft), hard: hard}
+	return s
 }
 
-// install makes set the current one. Keys that stay keep their identity, so
-// that what they verified stays good; those that go void it. The caller holds
-// mu, or is the only one to know the keyring.
+// install makes set the current one. What was verified by keys that stay is
+// still good; what was verified by those that left is void. The caller holds mu,
+// or is the only one to know the keyring.
 func (k *keyring) install(set *keySet) {
 	before := k.current.Load()
 	if before == nil || before.keyIndex == set.keyIndex {
 		k.current.Store(set)
 		return
 	}
-	index := set.keyIndex.withIdentities(before.keyIndex)
-	renewed := *set
-	renewed.keyIndex = index
-	k.current.Store(&renewed)
-	stays := make(map[*publicKey]bool, len(index.keys))
-	for _, key := range index.keys {
-		stays[key] = true
-	}
-	for _, key := range before.keys {
-		if !stays[key] {
-			key.gone.Store(true)
-		}
-	}
-}
-
-// pause is the back-off after a failure: doubled each time, shortened at random
-// so that many instances do not come back together, or as long as PERS asked.
-// The caller holds mu.
-func (k *keyring) pause(err error, holding bool) time.Duration {
-	longest := k.times.maxBackoff
-	if !holding {
-		longest = min(longest, emptyBackoff)
-	}
-	pause := min(firstBackoff<<min(k.failed-1, 10), longest)
-	pause = pause/2 + rand.N(pause/2+1)
-	var e *Error
-	if errors.As(err, &e) {
-		pause = max(pause, min(e.RetryAfter, maxRetryAfter))
-	}
-	return pause
+	leave := set.follow(before.keyIndex)
+	k.current.Store(set)
+	leave() // after that, so that whoever finds a key gone finds its successor
 }
 
 // unavailable is the error for those whom the keys at hand do not help. The
@@ -304,8 +236,8 @@ func (k *keyring) unavailable(now instant) error {
 	default:
 		e.Got = "a refresh that failed"
 	}
-	if wait := instant(k.quiet.Load()); wait > now && wait != never {
-		e.RetryAfter = wait.time().Sub(now.time())
+	if quiet := instant(k.quiet.Load()); quiet != never && k.resting(now) {
+		e.RetryAfter = time.Duration(quiet-now) * time.Microsecond
 	}
 	return e
 }
@@ -315,13 +247,13 @@ func (k *keyring) unavailable(now instant) error {
 func (k *keyring) warm(ctx context.Context) error {
 	now := instantOf(k.now())
 	set := k.current.Load()
-	if set.usable(now) && (k.origin == nil || !set.stale(now)) {
+	if set.usable(now) && (k.origin == nil || !set.overdue(now)) {
 		return nil
 	}
 	k.mu.Lock()
 	r := k.inFlight
 	if r == nil && k.origin != nil {
-		r = k.start(now, false, false)
+		r = k.start(now, false)
 	}
 	k.mu.Unlock()
 	if r != nil {
@@ -333,7 +265,7 @@ func (k *keyring) warm(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.failed > 0 || !k.current.Load().usable(now) {
+	if now = instantOf(k.now()); k.failed > 0 || k.closed || !k.current.Load().usable(now) {
 		return k.unavailable(now)
 	}
 	return nil
@@ -347,41 +279,4 @@ func (k *keyring) close() {
 	k.mu.Unlock()
 	k.stop()
 	k.running.Wait()
-}
-
-// report tells the log about a change of state, and of nothing else.
-func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
-	if err != nil {
-		if failedBefore == 0 {
-			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", before.usable(instantOf(k.now())))
-		}
-		return
-	}
-	if failedBefore > 0 {
-		k.log.Info("persauth: keys are refreshed again", "failures", failedBefore)
-	}
-	added, removed := difference(before, after)
-	if len(added)+len(removed) > 0 {
-		k.log.Info("persauth: keys changed", "added", strings.Join(added, " "), "removed", strings.Join(removed, " "))
-		for _, info := range after.skipped {
-			k.log.Warn("persauth: a key cannot be used", "kid", quoted(info.KeyID), "position", info.Position, "problem", info.Problem)
-		}
-	}
-}
-
-// difference names the keys that came and went, by kid and thumbprint.
-func difference(before, after *keySet) (added, removed []string) {
-	names := func(s *keySet) (all []string) {
-		if s != nil {
-			for _, key := range s.keys {
-				all = append(all, fmt.Sprintf("%s(%s)", quoted(key.KeyID), key.Thumbprint))
-			}
-		}
-		return all
-	}
-	old, new := names(before), names(after)
-	without := func(list, other []string) []string {
-		return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return slices.Contains(other, name) })
-	}
-	return without(new, old), without(old, new)
 }

@@ -6,11 +6,11 @@ package persauth
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 	"time"
 )
 
@@ -40,6 +40,9 @@ type fsKeys struct {
 }
 
 func (s fsKeys) open() ([]byte, keyOrigin, error) {
+	if s.fsys == nil {
+		return nil, nil, errors.New("the file system is nil")
+	}
 	file, err := s.fsys.Open(s.name)
 	if err != nil {
 		return nil, nil, err
@@ -49,63 +52,61 @@ func (s fsKeys) open() ([]byte, keyOrigin, error) {
 	return body, nil, err
 }
 
-// FileKeys are keys from a JWK Set in the file at path. It is looked at again,
-// at most once a second and only while tokens are verified, and read again when
-// it has changed, also when a symbolic link on the way was swapped, as happens
-// to a mounted ConfigMap. A new content that is not a usable key set is reported
-// in [Status], and the keys from before stay in use. The keys have no age.
+// FileKeys are keys from a JWK Set in the file at path, which must be a regular
+// file. It is read again at most once a second, and only while tokens are
+// verified, so a change takes effect with the next token after that second, also
+// when a symbolic link on the way was swapped, as happens to a mounted
+// ConfigMap. A token with an unknown key id has it read at once. A new content
+// that is not a usable key set is reported in [Status], and the keys from before
+// stay in use. The keys have no age.
 func FileKeys(path string) KeySource { return fileKeys(path) }
 
 type fileKeys string
 
 func (s fileKeys) open() ([]byte, keyOrigin, error) {
-	origin := &fileOrigin{path: string(s)}
-	got, err := origin.read(context.Background(), false)
-	return got.body, origin, err
+	got, err := fileOrigin(s).read(context.Background(), false)
+	return got.body, fileOrigin(s), err
 }
 
-// fileLook is how often a file is looked at.
-const fileLook = time.Second
+const (
+	// fileLook is how often a file is read again.
+	fileLook = time.Second
+	// filePatience is how long a request waits for that. It takes microseconds,
+	// except where the file is on a network that does not answer.
+	filePatience = 100 * time.Millisecond
+)
 
-// fileOrigin reads a file when its metadata says that it may have changed.
-type fileOrigin struct {
-	path string
+// fileOrigin reads the file at this path, each time anew: a key set is small,
+// and what the file system tells about a file does not always tell of a change,
+// as when its time was set back, or its inode was used again.
+type fileOrigin string
 
-	mu   sync.Mutex
-	seen fs.FileInfo // what body was read from
-	at   time.Time   // when it was
-	body []byte
-}
+func (o fileOrigin) name() string { return "file" }
 
-func (o *fileOrigin) name() string { return "file" }
-
-func (o *fileOrigin) read(context.Context, bool) (reading, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	info, err := os.Stat(o.path)
-	if err != nil {
-		return reading{}, err
-	}
-	// A file that was written shortly before it was read may have been written
-	// again within the same tick of its clock.
-	settled := o.seen != nil && o.at.Sub(o.seen.ModTime()) > 2*time.Second
-	if settled && os.SameFile(info, o.seen) && info.ModTime().Equal(o.seen.ModTime()) && info.Size() == o.seen.Size() {
-		return reading{body: o.body}, nil
-	}
-	file, err := os.Open(o.path)
+func (o fileOrigin) read(context.Context, bool) (reading, error) {
+	file, err := openRegular(string(o))
 	if err != nil {
 		return reading{}, err
 	}
 	defer file.Close()
-	if info, err = file.Stat(); err != nil {
-		return reading{}, err
-	}
 	body, err := readLimited(file, maxSetSize)
 	if err != nil {
-		return reading{}, fmt.Errorf("read %s: %w", o.path, err)
+		return reading{}, fmt.Errorf("read %s: %w", string(o), err)
 	}
-	o.seen, o.at, o.body = info, time.Now(), body
 	return reading{body: body}, nil
+}
+
+// onlyRegular closes a file that is a directory, a pipe or a device.
+func onlyRegular(file *os.File) (*os.File, error) {
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: file.Name(), Err: errors.New("it is not a regular file")}
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // readLimited reads all of r, and fails where that is more than limit bytes.

@@ -8,9 +8,14 @@ import (
 	"syscall"
 )
 
-// openRegular opens a file without waiting, as a named pipe would make it.
+// openRegular opens a regular file. It does not wait for somebody to write, as
+// opening a named pipe does.
 func openRegular(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return onlyRegular(file)
 }
 
 // checkOwner refuses a snapshot that somebody else could have written. In a
@@ -20,9 +25,6 @@ func checkOwner(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("it is not a regular file")
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
 		return errors.New("it belongs to another user")

@@ -50,9 +50,10 @@ func (c *proofClaims) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		}
 		ok := true
 		if member == "iat" {
-			c.iat, ok = numericDate(value)
-		} else if text := c.text(member); text != nil {
-			*text, ok = stringIn(c.payload, value, int(dec.InputOffset()))
+			c.iat, ok = numericDate(string(value))
+		} else if into := c.place(member); into != nil {
+			end := int(dec.InputOffset())
+			*into, ok = text(c.payload[end-len(value) : end])
 		}
 		if !ok {
 			return errors.New("a claim is of another type")
@@ -62,7 +63,8 @@ func (c *proofClaims) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return err
 }
 
-func (c *proofClaims) text(member string) *string {
+// place is where a claim that is a string goes.
+func (c *proofClaims) place(member string) *string {
 	switch member {
 	case "htm":
 		return &c.htm

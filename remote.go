@@ -127,9 +127,8 @@ func maxAge(h http.Header) time.Duration {
 		for directive := range strings.SplitSeq(line, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 			if strings.EqualFold(name, "max-age") {
-				seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-				if err == nil {
-					return time.Duration(seconds) * time.Second
+				if age, ok := deltaSeconds(strings.Trim(value, `"`)); ok {
+					return age
 				}
 			}
 		}
@@ -140,13 +139,23 @@ func maxAge(h http.Header) time.Duration {
 // retryAfter returns the Retry-After of an answer (RFC 9110 §10.2.3), or 0.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	if delay, ok := deltaSeconds(value); ok {
+		return delay
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return max(at.Sub(now), 0)
 	}
 	return 0
+}
+
+// deltaSeconds reads a number of seconds. One that is too large counts as 2^31,
+// as RFC 9111 §1.2.2 has it.
+func deltaSeconds(s string) (time.Duration, bool) {
+	seconds, err := strconv.ParseUint(s, 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		seconds, err = 1<<31, nil
+	}
+	return time.Duration(seconds) * time.Second, err == nil
 }
 
 // newAPI checks where the API is and makes a client for it.
@@ -159,7 +168,7 @@ func newAPI(cfg *Config) (*api, error) {
 	switch {
 	case err != nil:
 		return nil, errors.New("BaseURL is not a URL") // the text may hold a password
-	case base.Host == "" || base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
+	case base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		return nil, errors.New("BaseURL must be of the form https://host/path")
 	case base.Scheme == "http" && !cfg.InsecureAllowHTTP && !loopback(base.Hostname()):
 		return nil, errors.New("BaseURL must be https: over plain http anyone on the way could put in keys")

@@ -20,15 +20,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// maxSnapshotSize is room for a key set of maxSetSize with white space in it.
+const maxSnapshotSize = 4 * maxSetSize
+
 // snapshot is one such file.
 type snapshot struct {
 	path   string
 	source string // the URL of the key set
 	tenant string // tells one tenant's project key from another's
 
-	mu    sync.Mutex
-	err   error   // of the last read or write
-	saved instant // what the file holds was loaded then
+	writing sync.Mutex // held while the file is written, by one at a time
+	saved   uint64     // the number of the refresh that was written last
+	failing bool       // the last time it could not be
+
+	mu  sync.Mutex // guards err; never held across I/O
+	err error      // of the last read or write
 }
 
 // snapshotFile is its content.
@@ -41,31 +47,31 @@ type snapshotMeta struct {
 	Source  string    `json:"source"`
 	Tenant  string    `json:"tenant"`
 	Fetched time.Time `json:"fetched"`
-	SHA256  string    `json:"sha256"` // of the keys, to notice damage
+	SHA256  string    `json:"sha256"` // of all the rest, to notice damage
 }
 
 func newSnapshot(path string, a *api) *snapshot {
 	// A project key has far too many bits to be guessed from its hash.
 	sum := sha256.Sum256([]byte("persauth snapshot\x00" + a.projectKey))
-	return &snapshot{path: path, source: a.base + keysPath, saved: noInstant,
+	return &snapshot{path: path, source: a.base + keysPath,
 		tenant: base64.RawURLEncoding.EncodeToString(sum[:12])}
 }
 
-// load returns the key set in the file and when it was fetched. A file that is
-// not there is no error, and nil.
-func (s *snapshot) load(now instant) (*keyIndex, instant, error) {
-	index, fetched, err := s.read(now)
+// load returns the key set in the file and when it was fetched. longest is how
+// old it may be, 0 for any age. A file that is not there is no error, and nil.
+func (s *snapshot) load(now instant, longest time.Duration) (*keyIndex, instant, error) {
+	index, fetched, err := s.read(now, longest)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	if err != nil {
 		err = fmt.Errorf("snapshot %s is not used: %w", s.path, err)
 	}
-	s.err = err
+	s.note(err)
 	return index, fetched, err
 }
 
-func (s *snapshot) read(now instant) (*keyIndex, instant, error) {
+func (s *snapshot) read(now instant, longest time.Duration) (*keyIndex, instant, error) {
 	file, err := openRegular(s.path)
 	if err != nil {
 		return nil, 0, err
@@ -74,7 +80,7 @@ func (s *snapshot) read(now instant) (*keyIndex, instant, error) {
 	if err := checkOwner(file); err != nil {
 		return nil, 0, err
 	}
-	body, err := readLimited(file, 2*maxSetSize)
+	body, err := readLimited(file, maxSnapshotSize)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -84,12 +90,14 @@ func (s *snapshot) read(now instant) (*keyIndex, instant, error) {
 	}
 	fetched := instantOf(content.Meta.Fetched)
 	switch {
-	case content.Meta.SHA256 != digestOf(content.Keys):
+	case content.Meta.SHA256 != content.digest():
 		return nil, 0, errors.New("it is damaged, or no snapshot")
 	case content.Meta.Source != s.source || content.Meta.Tenant != s.tenant:
 		return nil, 0, errors.New("it is of another tenant or another address")
 	case fetched > now.add(maxLeeway):
 		return nil, 0, errors.New("it is from the future")
+	case longest > 0 && now >= fetched.add(longest):
+		return nil, 0, errors.New("it is older than keys may get")
 	}
 	set, err := json.Marshal(struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -101,22 +109,31 @@ func (s *snapshot) read(now instant) (*keyIndex, instant, error) {
 	return index, fetched, err
 }
 
-// save writes the set to the file, as a whole or not at all.
-func (s *snapshot) save(set *keySet, log *slog.Logger) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if set.loaded < s.saved {
+// save writes the set to the file, as a whole or not at all. number counts the
+// refreshes: of two that end at the same time the later one stays.
+func (s *snapshot) save(set *keySet, number uint64, log *slog.Logger) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if number < s.saved {
 		return
 	}
 	err := s.write(set)
 	if err == nil {
-		s.saved = set.loaded
+		s.saved = number
 	} else {
 		err = fmt.Errorf("snapshot %s cannot be written: %w", s.path, err)
-		if s.err == nil {
-			log.Warn("persauth: keys are not kept for the next start", "error", err)
-		}
 	}
+	s.note(err)
+	if err != nil && !s.failing {
+		log.Warn("persauth: keys are not kept for the next start", "error", err)
+	}
+	s.failing = err != nil
+}
+
+// note keeps err for problem.
+func (s *snapshot) note(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.err = err
 }
 
@@ -125,7 +142,7 @@ func (s *snapshot) write(set *keySet) error {
 	for _, key := range set.keys {
 		content.Keys = append(content.Keys, key.raw)
 	}
-	content.Meta.SHA256 = digestOf(content.Keys)
+	content.Meta.SHA256 = content.digest()
 	body, err := json.Marshal(content, jsontext.WithIndent("  "))
 	if err != nil {
 		return err
@@ -153,17 +170,16 @@ func (s *snapshot) problem() error {
 	return s.err
 }
 
-// digestOf covers the keys in a form that indentation does not change.
-func digestOf(keys []jsontext.Value) string {
-	var all bytes.Buffer
-	for _, key := range keys {
+// digest covers what the file says, in a form that indentation does not change.
+func (f *snapshotFile) digest() string {
+	all := fmt.Appendf(nil, "%s\n%s\n%d\n", f.Meta.Source, f.Meta.Tenant, f.Meta.Fetched.UnixMicro())
+	for _, key := range f.Keys {
 		compact := jsontext.Value(bytes.Clone(key))
 		if err := compact.Compact(); err != nil {
 			return ""
 		}
-		all.Write(compact)
-		all.WriteByte('\n')
+		all = append(append(all, compact...), '\n')
 	}
-	sum := sha256.Sum256(all.Bytes())
+	sum := sha256.Sum256(all)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

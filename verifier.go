@@ -24,6 +24,7 @@ type Verifier struct {
 	headers *bounded[*knownHeader] // headers of tokens whose signature held
 
 	oracle     *oracle // nil: PERS is not asked about tokens
+	strangers  bool    // PERS is asked about tokens whose key is not at hand
 	revocation RevocationPolicy
 	denied     *denyList
 
@@ -41,19 +42,11 @@ type Verifier struct {
 // [Verifier.Warm].
 func New(cfg Config) (*Verifier, error) {
 	cfg = cfg.defaults()
-	wrong := []error{cfg.check()}
-	tree, err := claimTree(cfg.ClaimNames)
-	wrong = append(wrong, err)
-	proofs, err := cfg.proofs()
-	wrong = append(wrong, err)
-	pers, err := cfg.api()
-	wrong = append(wrong, err)
-	var keys *keyring
-	if errors.Join(wrong...) == nil {
-		keys, err = cfg.keyring(pers)
-		wrong = append(wrong, err)
-	}
-	if err := errors.Join(wrong...); err != nil {
+	tree, wrongNames := claimTree(cfg.ClaimNames)
+	proofs, wrongProofs := cfg.proofs()
+	pers, wrongAPI := cfg.api()
+	keys, wrongKeys := cfg.keyring(pers)
+	if err := errors.Join(cfg.check(), wrongNames, wrongProofs, wrongAPI, wrongKeys); err != nil {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
@@ -71,6 +64,7 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	if pers != nil && !cfg.Offline {
 		v.oracle = newOracle(pers, tree, &cfg)
+		v.strangers = cfg.UnknownKeyCalls != NoCalls
 	}
 	return v, nil
 }
@@ -110,7 +104,7 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instan
 		return nil, err
 	}
 	checked := noInstant
-	if _, ages := v.revocation.applies(&t.claims.Claims); v.oracle != nil && (ages || f.stranger) {
+	if _, ages := v.revocation.applies(&t.claims.Claims); f.stranger || ages && v.oracle != nil {
 		err = v.ask(ctx, t, f, false)
 		checked = v.clock()
 	}
@@ -146,7 +140,7 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		}
 		key, f.keys, err = v.findKey(ctx, t, keys, err)
 		now = v.clock()
-		f.stranger = (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
+		f.stranger = v.strangers && (f.keys != nil || t.header.algorithm == nil) && ctx.Err() == nil && (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
 	}
 	f.key = key
 	if err != nil {

@@ -3,6 +3,7 @@
 //	persauth verify --jwks jwks.json < token
 //	persauth verify --jwks jwks.json --ndjson < tokens > answers
 //	persauth explain, persauth inspect, persauth jwks show|lint|fetch
+//	persauth mock, persauth mint
 //
 // This file holds the root of the command, and how what happened becomes an
 // exit status.
@@ -149,7 +150,8 @@ func (sh *shell) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(sh.verifyCommand(), sh.explainCommand(), sh.inspectCommand(), sh.jwksCommand())
+	root.AddCommand(sh.verifyCommand(), sh.explainCommand(), sh.inspectCommand(), sh.jwksCommand(),
+		sh.mockCommand(), sh.mintCommand())
 	return root
 }
 

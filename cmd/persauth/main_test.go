@@ -184,7 +184,7 @@ func TestUsage(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"help"}, {"verify", "--help"}, {"explain", "-h"}, {"inspect", "-h"},
-		{"jwks", "-h"}, {"jwks", "show", "-h"}, {"jwks", "lint", "-h"}, {"jwks", "fetch", "-h"}} {
+		{"jwks", "-h"}, {"jwks", "show", "-h"}, {"jwks", "lint", "-h"}, {"jwks", "fetch", "-h"}, {"mock", "-h"}, {"mint", "-h"}} {
 		got := call(t, "", []string{"PERS_PROJECT_KEY", secretKey}, args...)
 		assert.Equal(t, 0, got.status, args)
 		assert.Contains(t, got.out, "Usage:", args)

@@ -65,7 +65,6 @@ func (o *options) register(flags *pflag.FlagSet) {
 // verifier makes the verifier that the flags and the environment ask for.
 func (o *options) verifier(sh *shell, flags *pflag.FlagSet) (*persauth.Verifier, error) {
 	cfg := persauth.Config{
-		BaseURL:     string(o.baseURL),
 		Issuer:      string(o.issuer),
 		Audience:    string(o.audience),
 		Tenants:     o.tenants,
@@ -89,8 +88,8 @@ func (o *options) verifier(sh *shell, flags *pflag.FlagSet) (*persauth.Verifier,
 			cfg.Leeway = o.leeway
 		}
 	}
-	if !o.offline {
-		cfg.ProjectKey, cfg.BaseURL = sh.account(o.projectKey, o.baseURL)
+	if key, base := sh.account(o.projectKey, o.baseURL); key != "" && !o.offline {
+		cfg.ProjectKey, cfg.BaseURL = key, base
 	}
 	switch {
 	case o.jwks != "":

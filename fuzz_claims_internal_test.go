@@ -1,0 +1,150 @@
+package persauth
+
+// Fuzz targets for what takes more than syntax: claims and key sets.
+
+import (
+	"crypto/rsa"
+	stdjson "encoding/json"
+	"os"
+	"slices"
+	"testing"
+)
+
+// Claims are accepted exactly if they are strict JSON; what they say is what
+// encoding/json reads, wherever in the payload it stands.
+func FuzzClaims(f *testing.F) {
+	segmentSeeds(f, 1)
+	for _, seed := range []string{``, `{}`, ` {"exp":1e400}`, `{"exp":1800000900.5,"tenantId":"\u0061"}`, `{"context":{"tenantId":"a","role":["x","\n"]},"cnf":{"jkt":"y"}}`,
+		`{"tenantId":"a","tenantId":"b"}`, `{"aud":["a",5],"role":null,"context":[]}`, "\n{\"sub\" :\t\"\u00e9\" , \"iss\":\"\\\\\"}"} {
+		f.Add([]byte(seed))
+	}
+	flat, flatErr := claimTree(ClaimNames{})
+	deep, deepErr := claimTree(ClaimNames{Tenant: "context.tenantId", Business: "/context/businessId", Role: "context.role"})
+	if flatErr != nil || deepErr != nil {
+		f.Fatal(flatErr, deepErr)
+	}
+	cfg := Config{}.defaults()
+	expect := cfg.expectation()
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) > maxTokenSize {
+			return // no payload is that long
+		}
+		fuzzClaims(t, raw, flat, expect)
+		fuzzClaims(t, raw, deep, expect, "context")
+	})
+}
+
+func fuzzClaims(t *testing.T, raw []byte, tree []claimMember, expect *expectation, around ...string) {
+	c := new(candidate)
+	err := c.decode(raw, tree, fuzzTime)
+	strict, told := readStrictly(raw)
+	if told && strict != (err == nil) {
+		t.Fatalf("strict: %v, error: %v: %q", strict, err, raw)
+	}
+	if err != nil {
+		return
+	}
+	if c.payload != string(raw) {
+		t.Fatalf("payload is %q, not %q", c.payload, raw)
+	}
+	pers := func(name string) []string { return append(slices.Clone(around), name) }
+	for _, claim := range []struct {
+		field claimField
+		path  []string
+		got   string
+	}{
+		{fieldIssuer, []string{"iss"}, c.issuer}, {fieldSubject, []string{"sub"}, c.subject},
+		{fieldID, []string{"jti"}, c.id}, {fieldConfirmation, []string{"cnf", "jkt"}, c.confirmation},
+		{fieldAuthType, []string{"authType"}, string(c.authType)}, {fieldEmail, []string{"email"}, c.email},
+		{fieldTenant, pers("tenantId"), c.tenantID}, {fieldBusiness, pers("businessId"), c.businessID},
+	} {
+		if want, _ := textOf(inside(raw, claim.path...)); claim.got != want {
+			t.Fatalf("%v is %q, not %q: %q", claim.path, claim.got, want, raw)
+		}
+		_, wrong := c.wrong[claim.field]
+		if _, ok := textOf(inside(raw, claim.path...)); ok && claim.got != "" && wrong {
+			t.Fatalf("%v is a text and refused: %q", claim.path, raw)
+		}
+	}
+	for _, claim := range []struct {
+		field claimField
+		path  []string
+		got   []string
+	}{{fieldAudience, []string{"aud"}, c.audience}, {fieldRole, pers("role"), c.roles}} {
+		want, ok := textsOf(inside(raw, claim.path...))
+		if _, wrong := c.wrong[claim.field]; ok && (wrong || !slices.Equal(claim.got, want)) {
+			t.Fatalf("%v is %q, not %q: %q", claim.path, claim.got, want, raw)
+		}
+	}
+	if allFailures(claimRules, c, expect) == nil {
+		var exp float64
+		if err := stdjson.Unmarshal(inside(raw, "exp"), &exp); err != nil || exp <= 1_800_000_000-30 {
+			t.Fatalf("accepted with exp %v, %v: %q", exp, err, raw)
+		}
+		if difference := float64(c.expiresAt)/1e6 - exp; difference > 1e-3 || difference < -1e-3 {
+			t.Fatalf("exp is %v, not %v: %q", c.expiresAt, exp, raw)
+		}
+		if text, ok := textOf(inside(raw, pers("tenantId")...)); !ok || text == "" {
+			t.Fatalf("accepted without a tenant: %q", raw)
+		}
+	}
+}
+
+// Whatever the key set, New and InspectKeys say the same of it, and each key that
+// is taken keeps to the rules.
+func FuzzJWKS(f *testing.F) {
+	set, err := os.ReadFile("testdata/jwks.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(set)
+	for _, seed := range []string{``, `{"keys":[]}`, `{"keys":[{}],"keys":[]}`, `{"kty":"RSA"}`, `{"keys":[{"kty":"oct","k":"AAAA"},5]}`,
+		`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","key_ops":["verify"]}]}`,
+		`{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"AA"}]}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		infos, err := InspectKeys(raw)
+		usable := 0
+		for i, info := range infos {
+			if info.Position != i || (info.Problem == "") != (len(info.Algorithms) > 0) {
+				t.Fatalf("key %d: %+v: %q", i, info, raw)
+			}
+			if info.Problem == "" {
+				usable++
+			}
+		}
+		v, newErr := New(Config{Keys: StaticKeys(raw)})
+		if (newErr == nil) != (err == nil && usable > 0) {
+			t.Fatalf("InspectKeys: %d keys, %v; New: %v: %q", usable, err, newErr, raw)
+		}
+		if newErr != nil {
+			return
+		}
+		defer v.Close()
+		held := v.keys.current.Load()
+		if len(held.keys) != usable || len(held.skipped) != len(infos)-usable {
+			t.Fatalf("%d usable keys, %d held: %q", usable, len(held.keys), raw)
+		}
+		for _, key := range held.keys {
+			if pub, ok := key.public.(*rsa.PublicKey); ok {
+				if bits := pub.N.BitLen(); bits < 2048 || bits > 8192 || pub.E < 3 || pub.E%2 == 0 {
+					t.Fatalf("RSA key of %d bits, exponent %d: %q", bits, pub.E, raw)
+				}
+			}
+			for _, alg := range key.Algorithms {
+				if !algorithms[alg].takes(key.public) {
+					t.Fatalf("%s with %s: %q", alg, key.Type, raw)
+				}
+			}
+			for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+				if inside(stdjson.RawMessage(key.raw), name) != nil {
+					t.Fatalf("a key with %q: %q", name, raw)
+				}
+			}
+			if use, has := textOf(inside(stdjson.RawMessage(key.raw), "use")); has && use != "sig" {
+				t.Fatalf("a key for %q: %q", use, raw)
+			}
+		}
+	})
+}

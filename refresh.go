@@ -1,0 +1,158 @@
+package persauth
+
+// One refresh of the keys: how it is done, what comes of it, how long the pause
+// is after one that failed, and what the log hears.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// refresh is one reading of the origin, which any number of callers wait for.
+type refresh struct {
+	done chan struct{} // closed at the end
+}
+
+const (
+	firstBackoff = 500 * time.Millisecond
+	// emptyBackoff is the longest pause while no keys are held at all: then
+	// every request fails, and recovery must not take long.
+	emptyBackoff  = 5 * time.Second
+	maxRetryAfter = 5 * time.Minute
+)
+
+// start begins a refresh. unknown says that it is for a key id that is not at
+// hand: that takes the permit for it, and asks past all caches. The caller holds
+// mu. nil: the keyring is closed.
+func (k *keyring) start(now instant, unknown bool) *refresh {
+	if k.closed {
+		return nil
+	}
+	r := &refresh{done: make(chan struct{})}
+	permit := k.unknownNext
+	if unknown {
+		k.unknownNext = now.add(k.times.unknown)
+	}
+	k.inFlight = r
+	k.lastAttempt = now
+	k.quiet.Store(int64(never))
+	k.running.Go(func() {
+		// Detached from the caller: its end must not end the refresh of all.
+		ctx, cancel := context.WithTimeout(k.context, k.times.timeout)
+		defer cancel()
+		before := k.current.Load()
+		set, err := k.load(ctx, before, now, unknown)
+		k.finish(r, before, set, err, permit)
+	})
+	return r
+}
+
+// finish puts in place what came of a refresh, and tells those who care: first
+// the waiting requests, then the log and the snapshot, which may be slow.
+func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit instant) {
+	now := instantOf(k.now())
+	k.mu.Lock()
+	k.inFlight = nil
+	failedBefore, quiet := k.failed, noInstant
+	if err == nil {
+		k.counts.Refreshes++
+		k.failed, k.lastError = 0, nil
+		k.install(set)
+	} else if !k.closed { // what Close ended says nothing about PERS
+		k.counts.Refreshes++
+		k.counts.Failures++
+		k.failed++
+		k.lastError = err
+		k.unknownNext = permit // the permit is given back
+		quiet = now.add(k.pause(err, before.usable(now)))
+	}
+	if k.closed {
+		quiet = never
+	}
+	k.quiet.Store(int64(quiet))
+	number, closed := k.counts.Refreshes, k.closed
+	k.mu.Unlock()
+	close(r.done)
+	if err != nil && closed {
+		return
+	}
+	k.report(before, set, err, failedBefore)
+	if err == nil && k.snapshot != nil && set.source == "remote" {
+		k.snapshot.save(set, number, k.log)
+	}
+}
+
+// load reads the origin and makes a set of what it gives. Nothing that fails
+// here touches the keys at hand.
+func (k *keyring) load(ctx context.Context, before *keySet, now instant, fresh bool) (*keySet, error) {
+	got, err := k.origin.read(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	var index *keyIndex
+	if before != nil && slices.Equal(before.body, got.body) {
+		index = before.keyIndex
+	} else if index, err = parseKeys(got.body); err != nil {
+		return nil, err
+	}
+	return k.times.set(index, k.origin.name(), now, got.maxAge), nil
+}
+
+// pause is the back-off after a failure: doubled each time, shortened at random
+// so that many instances do not come back together, or as long as PERS asked.
+// The caller holds mu.
+func (k *keyring) pause(err error, holding bool) time.Duration {
+	longest := k.times.maxBackoff
+	if !holding {
+		longest = min(longest, emptyBackoff)
+	}
+	pause := min(firstBackoff<<min(k.failed-1, 10), longest)
+	pause = pause/2 + rand.N(pause/2+1)
+	var e *Error
+	if errors.As(err, &e) {
+		pause = max(pause, min(e.RetryAfter, maxRetryAfter))
+	}
+	return pause
+}
+
+// report tells the log about a change of state, and of nothing else.
+func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
+	if err != nil {
+		if failedBefore == 0 {
+			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", before.usable(instantOf(k.now())))
+		}
+		return
+	}
+	if failedBefore > 0 {
+		k.log.Info("persauth: keys are refreshed again", "failures", failedBefore)
+	}
+	added, removed := difference(before, after)
+	if len(added)+len(removed) > 0 {
+		k.log.Info("persauth: keys changed", "added", strings.Join(added, " "), "removed", strings.Join(removed, " "))
+		for _, info := range after.skipped {
+			k.log.Warn("persauth: a key cannot be used", "kid", quoted(info.KeyID), "position", info.Position, "problem", info.Problem)
+		}
+	}
+}
+
+// difference names the keys that came and went, by kid and thumbprint.
+func difference(before, after *keySet) (added, removed []string) {
+	names := func(s *keySet) (all []string) {
+		if s != nil {
+			for _, key := range s.keys {
+				all = append(all, fmt.Sprintf("%s(%s)", quoted(key.KeyID), key.Thumbprint))
+			}
+		}
+		return all
+	}
+	old, new := names(before), names(after)
+	without := func(list, other []string) []string {
+		return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return slices.Contains(other, name) })
+	}
+	return without(new, old), without(old, new)
+}
