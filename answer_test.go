@@ -75,7 +75,7 @@ func get(t *testing.T, url string, headers ...string) *http.Request {
 }
 
 // service starts a service whose address the verifier knows.
-func service(t *testing.T, iss *persauthtest.Issuer, handler func(*persauth.Verifier) http.Handler, changes ...func(*persauth.Config)) (*httptest.Server, *persauth.Verifier) {
+func protected(t *testing.T, iss *persauthtest.Issuer, handler func(*persauth.Verifier) http.Handler, changes ...func(*persauth.Config)) (*httptest.Server, *persauth.Verifier) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
 	v := iss.Verifier(append([]func(*persauth.Config){func(cfg *persauth.Config) {
@@ -96,9 +96,9 @@ func TestAnswers(t *testing.T) {
 		mux.Handle("/broken", v.Require(func(*http.Request, *persauth.Claims) error { return errors.New("secret of the database") })(callerOf))
 		return mux
 	}
-	both, _ := service(t, iss, guarded)
-	bearerOnly, _ := service(t, iss, guarded, func(cfg *persauth.Config) { cfg.DPoP = persauth.DPoP{Mode: persauth.DPoPOff} })
-	required, _ := service(t, iss, guarded, func(cfg *persauth.Config) {
+	both, _ := protected(t, iss, guarded)
+	bearerOnly, _ := protected(t, iss, guarded, func(cfg *persauth.Config) { cfg.DPoP = persauth.DPoP{Mode: persauth.DPoPOff} })
+	required, _ := protected(t, iss, guarded, func(cfg *persauth.Config) {
 		cfg.DPoP.Mode, cfg.DPoP.Algorithms = persauth.DPoPRequired, []string{"ES256", "EdDSA"}
 	})
 	client := iss.DPoPClient("ES256")
@@ -172,7 +172,7 @@ func TestAnswers(t *testing.T) {
 // A HEAD is answered as a GET, without the body.
 func TestAnswerToHead(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
-	s, _ := service(t, iss, func(v *persauth.Verifier) http.Handler { return v.Middleware(callerOf) })
+	s, _ := protected(t, iss, func(v *persauth.Verifier) http.Handler { return v.Middleware(callerOf) })
 	r := get(t, s.URL)
 	full := ask(t, r)
 	r.Method = http.MethodHead
@@ -188,7 +188,7 @@ func TestAnswerToHead(t *testing.T) {
 func TestOnRefused(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	var refused error
-	s, v := service(t, iss, func(v *persauth.Verifier) http.Handler {
+	s, v := protected(t, iss, func(v *persauth.Verifier) http.Handler {
 		return v.Middleware(v.Require(persauth.OfType(persauth.AuthSystem))(callerOf))
 	}, func(cfg *persauth.Config) {
 		cfg.OnRefused = func(w http.ResponseWriter, _ *http.Request, err error) {
