@@ -216,13 +216,13 @@ func TestAnswerUnavailable(t *testing.T) {
 	token := "Bearer " + iss.UserToken("acme")
 
 	pers.Fault(persauthtest.Keys, persauthtest.TooManyRequests(7*time.Second).Times(1))
-	refused := serve(handler, newRequest(http.MethodGet, "/", "Authorization", token))
+	refused := answerTo(handler, newRequest(http.MethodGet, "/", "Authorization", token))
 	assert.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
 	assert.Equal(t, "7", refused.Header.Get("Retry-After"))
 	assert.Empty(t, refused.Header.Get("WWW-Authenticate"), "signing in again would not help")
 
 	iss.Clock().Advance(8 * time.Second)
-	assert.Equal(t, http.StatusOK, serve(handler, newRequest(http.MethodGet, "/", "Authorization", token)).StatusCode)
+	assert.Equal(t, http.StatusOK, answerTo(handler, newRequest(http.MethodGet, "/", "Authorization", token)).StatusCode)
 
 	w := httptest.NewRecorder()
 	v.WriteError(w, newRequest(http.MethodGet, "/"), fmt.Errorf("mine: %w", persauth.ErrUnavailable))
@@ -254,7 +254,7 @@ func TestCancelledRequest(t *testing.T) {
 			ctx, cancel := c.context(t.Context())
 			defer cancel()
 			r := newRequest(http.MethodGet, "/", "Authorization", "Bearer "+iss.UserToken("acme")).WithContext(ctx)
-			refused := serve(v.Middleware(callerOf), r)
+			refused := answerTo(v.Middleware(callerOf), r)
 			assert.Equal(t, c.status, refused.StatusCode)
 			assert.Empty(t, refused.Header.Get("Caller"))
 			assert.Equal(t, c.counted, len(v.Status().Counters.Refused) > 0)
