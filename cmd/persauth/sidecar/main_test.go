@@ -92,8 +92,8 @@ type running struct {
 	stop       func() error
 }
 
-// start runs a sidecar until the test ends, or it is stopped.
-func start(t testing.TB, o Options) *running {
+// runSidecar runs a sidecar until the test ends, or it is stopped.
+func runSidecar(t testing.TB, o Options) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{log: o.Log.(*logged)}

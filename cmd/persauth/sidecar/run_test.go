@@ -44,7 +44,7 @@ func TestLife(t *testing.T) {
 	o := options(t, iss, configFor("nginx"))
 	reload := make(chan os.Signal)
 	o.Reload = reload
-	s := start(t, o)
+	s := runSidecar(t, o)
 	me := func(token string) int { return decide(t, s.url, "GET", "/me", token) }
 	status, _ := get(t, s.admin+"/healthz")
 	assert.Equal(t, 200, status)
@@ -115,7 +115,7 @@ func TestReadiness(t *testing.T) {
 	o := options(t, iss, configFor("nginx")+"pers: {baseURL: "+pers.URL()+"}\n")
 	o.Getenv = func(string) string { return pers.ProjectKey() }
 	o.Base = persauth.Config{HTTPClient: pers.Client()} // the real clock: it spaces what is asked
-	s := start(t, o)
+	s := runSidecar(t, o)
 	ready := func() int { status, _ := get(t, s.admin+"/readyz"); return status }
 	assert.Equal(t, 503, ready())
 	assert.Equal(t, 503, decide(t, s.url, "GET", "/me", iss.UserToken(tenant)))
@@ -134,7 +134,7 @@ func TestGracefulStop(t *testing.T) {
 	o.Getenv = func(string) string { return pers.ProjectKey() }
 	o.Base = persauth.Config{HTTPClient: pers.Client()}
 	pers.Fault(persauthtest.Verify, persauthtest.Slow(500*time.Millisecond))
-	s := start(t, o)
+	s := runSidecar(t, o)
 	answered := make(chan int, 1)
 	go func() { answered <- decide(t, s.url, "GET", "/me", iss.UserToken(tenant)) }()
 	require.Eventually(t, func() bool { return pers.Count(persauthtest.Verify) > 0 }, 5*time.Second, time.Millisecond)
@@ -175,7 +175,7 @@ func TestStartFails(t *testing.T) {
 // Headers beyond the limit are refused, and cost no more than the limit.
 func TestOversized(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
-	s := start(t, options(t, iss, configFor("nginx")))
+	s := runSidecar(t, options(t, iss, configFor("nginx")))
 	status := func(bytes int) int {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		require.NoError(t, err)
@@ -198,7 +198,7 @@ func TestSlowLoris(t *testing.T) {
 		t.Skip("takes as long as a slow client is given")
 	}
 	iss := persauthtest.NewIssuer(t)
-	s := start(t, options(t, iss, configFor("nginx")))
+	s := runSidecar(t, options(t, iss, configFor("nginx")))
 	var group sync.WaitGroup
 	began := time.Now()
 	for range 50 {
@@ -241,7 +241,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	iss := persauthtest.NewIssuer(t)
 	const most = 1000
-	s := start(t, options(t, iss, configFor("nginx")+fmt.Sprintf("limits: {connections: %d}\n", most)))
+	s := runSidecar(t, options(t, iss, configFor("nginx")+fmt.Sprintf("limits: {connections: %d}\n", most)))
 	// Each has two ends in this process.
 	many := min(5000, openable()-most-200)
 	require.Greater(t, many, most, "ulimit -n is too small for this test")
