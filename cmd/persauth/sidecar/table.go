@@ -54,7 +54,13 @@ type finding struct {
 	entry  *entry
 }
 
-func (f *finding) Header() http.Header         { return f.header }
+func (f *finding) Header() http.Header {
+	if f.header == nil {
+		f.header = make(http.Header)
+	}
+	return f.header
+}
+
 func (f *finding) WriteHeader(int)             {}
 func (f *finding) Write(p []byte) (int, error) { return len(p), nil }
 
@@ -73,15 +79,16 @@ func (e *entry) route(method string) *route {
 // returns nil where there is none. It reports false where a service could take
 // the path for another one, under another rule.
 func (t *table) find(r *http.Request, decoded string) (*route, bool) {
-	f := finding{header: make(http.Header)}
+	var f finding
 	t.exact.ServeHTTP(&f, r)
 	route, ok := t.routeOf(f.entry, r.Method)
-	slash := toggled(decoded)
+	slash, probe := toggled(decoded), pathRequest("")
 	for _, like := range [...]struct {
 		mux  *http.ServeMux
 		path string
 	}{{t.exact, slash}, {t.loose, folded(decoded)}, {t.loose, folded(slash)}} {
-		handler, _ := like.mux.Handler(pathRequest(like.path))
+		probe.URL.Path = like.path
+		handler, _ := like.mux.Handler(probe)
 		e, there := handler.(*entry)
 		if !there && t.other == nil {
 			continue
