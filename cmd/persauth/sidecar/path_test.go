@@ -113,6 +113,30 @@ routes:
 	}
 }
 
+// The default is for paths that no route is for, and for nothing else.
+func TestDefault(t *testing.T) {
+	table := tableOf(t, head+`
+default: {authTypes: [external]}
+routes:
+  - {name: list, methods: [GET], path: "/orders", tenant: a}
+  - {name: list/, methods: [GET], path: "/orders/{$}", tenant: a}
+`)
+	for request, want := range map[string]string{
+		"GET /orders":     "list",
+		"GET /orders/":    "list/",
+		"POST /orders":    "refused",
+		"POST /orders/":   "refused",
+		"GET /orders/1":   "default",
+		"PATCH /orders/1": "default",
+		"GET /ORDERS":     "ambiguous",
+		"POST /Orders":    "ambiguous",
+		"GET /":           "default",
+	} {
+		method, uri, _ := strings.Cut(request, " ")
+		assert.Equal(t, want, ruleFor(t, table, method, uri), request)
+	}
+}
+
 // A wildcard gives what the path says, decoded once.
 func TestPathValues(t *testing.T) {
 	table := tableOf(t, head+"routes:\n  - {methods: [GET], path: '/b/{business}/{rest...}', business: {path: business}}\n")
