@@ -291,4 +291,13 @@ func TestExamples(t *testing.T) {
 		o := Options{Config: examples + proxy + ".sidecar.yaml", Getenv: func(string) string { return strings.Repeat("ab", 32) }}
 		assert.NoError(t, Check(o), proxy)
 	}
+	for _, page := range []string{"README.md", "docs/sidecar.md"} {
+		body, err := os.ReadFile("../../../" + page)
+		require.NoError(t, err)
+		_, text, found := strings.Cut(string(body), "```yaml\nproxy:")
+		require.True(t, found, page)
+		text, _, _ = strings.Cut("proxy:"+text, "```")
+		_, err = parse([]byte(text))
+		assert.NoError(t, err, page)
+	}
 }
