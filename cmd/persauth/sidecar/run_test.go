@@ -240,10 +240,10 @@ func TestIdleConnections(t *testing.T) {
 		t.Skip("opens thousands of connections")
 	}
 	iss := persauthtest.NewIssuer(t)
-	const most = 1000
+	most := min(1000, openable()/4)
 	s := runSidecar(t, options(t, iss, configFor("nginx")+fmt.Sprintf("limits: {connections: %d}\n", most)))
 	// Each has two ends in this process.
-	many := min(5000, openable()-most-200)
+	many := min(5000, openable()-most-100)
 	require.Greater(t, many, most, "ulimit -n is too small for this test")
 	idle := make([]net.Conn, 0, many)
 	defer func() {

@@ -83,12 +83,9 @@ func (t *table) find(r *http.Request, decoded string) (*route, bool) {
 	t.exact.ServeHTTP(&f, r)
 	route, ok := t.routeOf(f.entry, r.Method)
 	slash, probe := toggled(decoded), pathRequest("")
-	for _, like := range [...]struct {
-		mux  *http.ServeMux
-		path string
-	}{{t.exact, slash}, {t.loose, folded(decoded)}, {t.loose, folded(slash)}} {
-		probe.URL.Path = like.path
-		handler, _ := like.mux.Handler(probe)
+	for _, like := range [...]string{folded(decoded), folded(slash)} {
+		probe.URL.Path = like
+		handler, _ := t.loose.Handler(probe)
 		e, there := handler.(*entry)
 		if !there && t.other == nil {
 			continue
