@@ -3,6 +3,7 @@
 //	persauth verify --jwks jwks.json < token
 //	persauth verify --jwks jwks.json --ndjson < tokens > answers
 //	persauth explain, persauth inspect, persauth jwks show|lint|fetch
+//	persauth serve --config sidecar.yaml
 //	persauth mock, persauth mint
 //
 // This file holds the root of the command, and how what happened becomes an
@@ -70,6 +71,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 	var status exitStatus
 	switch {
+	case errors.Is(err, errStopped):
+		return exitValid
 	case ctx.Err() != nil:
 		return exitInterrupted
 	case sh.out.err != nil:
@@ -151,7 +154,7 @@ func (sh *shell) rootCommand() *cobra.Command {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(sh.verifyCommand(), sh.explainCommand(), sh.inspectCommand(), sh.jwksCommand(),
-		sh.mockCommand(), sh.mintCommand())
+		sh.serveCommand(), sh.mockCommand(), sh.mintCommand())
 	return root
 }
 

@@ -1,0 +1,184 @@
+package sidecar
+
+// The answer to a proxy: may this request go on, and who sent it.
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/persauth/persauth"
+	"golang.org/x/time/rate"
+)
+
+// The headers that tell the service who is calling. An answer that lets a
+// request through has all of them, also empty ones: what a client sent under
+// these names is overwritten.
+const (
+	headerSubject  = "X-Pers-Subject"
+	headerTenant   = "X-Pers-Tenant-Id"
+	headerBusiness = "X-Pers-Business-Id"
+	headerRoles    = "X-Pers-Roles"
+	headerAuthType = "X-Pers-Auth-Type"
+)
+
+// authPath is where proxies ask that send the original path in a header.
+const authPath = "/auth"
+
+// The results of a decision, for metrics and logs. All others are those of
+// persauth.Code, and those in proxy.go.
+const (
+	resultAllowed = "allowed"
+	resultPublic  = "public"
+	resultNoRoute = "no_route"
+	resultGone    = "client_gone"
+)
+
+// state is what decides. It is immutable, and replaced as a whole.
+type state struct {
+	*settings
+	verifier *persauth.Verifier
+}
+
+// endpoint answers the proxy.
+type endpoint struct {
+	state   atomic.Pointer[state]
+	metrics *metrics
+	log     *slog.Logger
+	// loud keeps what an operator has to know from flooding the log.
+	loud *rate.Limiter
+}
+
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s := e.state.Load()
+	if s.proxy.uri != "" && r.URL.Path != authPath {
+		http.NotFound(w, r) // somebody else than the proxy
+		return
+	}
+	began := time.Now()
+	name, result := e.decide(s, w, r)
+	e.metrics.decided(name, result, time.Since(began))
+}
+
+// decide answers, and says by which route and with what result.
+func (e *endpoint) decide(s *state, w http.ResponseWriter, r *http.Request) (name, result string) {
+	o, wrong := s.proxy.original(r, s.PathPrefix)
+	if wrong != nil {
+		e.note(r.Context(), noRoute, wrong.result, wrong.problem, nil)
+		s.verifier.WriteError(w, r, refused(wrong.problem))
+		return noRoute, wrong.result
+	}
+	request := o.request(r)
+	route, clear := s.routes.find(request, o.decoded)
+	switch {
+	case !clear:
+		const problem = "path could be taken for another one that has another rule"
+		e.note(r.Context(), noRoute, resultAmbiguous, problem, nil)
+		s.verifier.WriteError(w, request, refused(problem))
+		return noRoute, resultAmbiguous
+	case route == nil:
+		e.note(r.Context(), noRoute, resultNoRoute, "no route is for this request", nil)
+		s.verifier.WriteError(w, request, refused("no route"))
+		return noRoute, resultNoRoute
+	case route.rule.public:
+		allow(w, nil)
+		return route.name, resultPublic
+	}
+	claims, err := s.verifier.VerifyRequest(request)
+	if err == nil && route.rule.guard != nil {
+		err = route.rule.guard(request, claims)
+	}
+	if err != nil {
+		result := persauth.Code(err)
+		if r.Context().Err() != nil {
+			result = resultGone
+		}
+		e.note(r.Context(), route.name, result, "", err)
+		s.verifier.WriteError(w, request, err)
+		return route.name, result
+	}
+	allow(w, claims)
+	return route.name, resultAllowed
+}
+
+// refused is the error for a request that is refused whoever sent it.
+func refused(problem string) error {
+	return &persauth.Error{Check: "route", Want: "a request that a rule lets through", Got: problem, Err: persauth.ErrForbidden}
+}
+
+// allow lets the request through. It is 200, and not 204: to Envoy nothing else
+// is a yes.
+func allow(w http.ResponseWriter, c *persauth.Claims) {
+	var subject, tenant, business, authType string
+	var roles []string
+	if c != nil {
+		subject, tenant, business, authType = c.Subject(), c.TenantID(), c.BusinessID(), string(c.AuthType())
+		roles = c.Roles()
+	}
+	for i, role := range roles {
+		roles[i] = headerSafe(role)
+	}
+	h := w.Header()
+	h[headerSubject] = []string{headerSafe(subject)}
+	h[headerTenant] = []string{headerSafe(tenant)}
+	h[headerBusiness] = []string{headerSafe(business)}
+	h[headerRoles] = []string{strings.Join(roles, ",")}
+	h[headerAuthType] = []string{headerSafe(authType)}
+	h["Cache-Control"] = []string{"no-store"}
+	h["Content-Length"] = []string{"0"}
+	w.WriteHeader(http.StatusOK)
+}
+
+// headerSafe escapes what is not printable ASCII as in an address, and also what
+// has a meaning: the escape itself, and the comma between roles.
+func headerSafe(s string) string {
+	safe := func(c byte) bool { return c > ' ' && c < 0x7f && c != '%' && c != ',' }
+	for i := range len(s) {
+		if safe(s[i]) {
+			continue
+		}
+		var b strings.Builder
+		for i := range len(s) {
+			if c := s[i]; safe(c) {
+				b.WriteByte(c)
+			} else {
+				const digits = "0123456789ABCDEF"
+				b.Write([]byte{'%', digits[c>>4], digits[c&15]})
+			}
+		}
+		return b.String()
+	}
+	return s
+}
+
+// note logs a refusal: what clients do wrong for those who look for it, and what
+// is wrong here for everybody, but not each time. There is nothing of a token in
+// it, and nothing of the address.
+func (e *endpoint) note(ctx context.Context, name, result, problem string, err error) {
+	level := slog.LevelDebug
+	if result == resultNotProxy || errors.Is(err, persauth.ErrUnavailable) && result != resultGone || result == "internal" {
+		level = slog.LevelWarn
+		if !e.loud.Allow() {
+			return
+		}
+	}
+	if !e.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []any{"route", name, "result", result}
+	if problem != "" {
+		attrs = append(attrs, "problem", problem)
+	}
+	var detail *persauth.Error
+	if errors.As(err, &detail) {
+		attrs = append(attrs, "check", detail.Check)
+		if detail.Err == persauth.ErrUnavailable {
+			attrs = append(attrs, "error", detail.Error())
+		}
+	}
+	e.log.Log(ctx, level, "request refused", attrs...)
+}

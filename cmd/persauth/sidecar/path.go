@@ -1,0 +1,116 @@
+package sidecar
+
+// Paths that everybody reads in the same way. The sidecar decides by the path,
+// and the service behind the proxy reads it again by rules of its own: what two
+// of them could read differently is refused here, not repaired. A repaired path
+// would be our guess, and the service would still get the other one.
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxURI is how long the original URI may be.
+const maxURI = 8 << 10
+
+// plainPath splits a request target (RFC 9112 §3.2.1) and returns its path as it
+// was sent and with its escapes decoded. It reports what is wrong with a path
+// that could be read in two ways, and "" for a good one.
+func plainPath(uri string) (raw, decoded, problem string) {
+	raw, _, _ = strings.Cut(uri, "?")
+	switch {
+	case len(uri) > maxURI:
+		return "", "", "URI is too long"
+	case !strings.HasPrefix(raw, "/"):
+		return "", "", "path does not begin with a slash"
+	}
+	// Also in the query nothing may end the line or the address.
+	for i := range len(uri) {
+		if c := uri[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			return "", "", "URI has a character that must be escaped"
+		}
+	}
+	var b strings.Builder
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c == '%' {
+			high, low := -1, -1
+			if i+2 < len(raw) {
+				high, low = hexDigit(raw[i+1]), hexDigit(raw[i+2])
+			}
+			if high < 0 || low < 0 {
+				return "", "", "path has a broken escape"
+			}
+			c = byte(high<<4 | low)
+			i += 2
+			if unreserved(c) {
+				// RFC 3986 §6.2.2.2 takes "%61" for "a", and many routers do not.
+				return "", "", "path has an escape that it does not need"
+			}
+			if c == '/' {
+				return "", "", "path has an escaped slash"
+			}
+		}
+		switch {
+		case strings.IndexByte(`\%;?#`, c) >= 0:
+			// A slash to Windows, an escape to who decodes twice, a parameter
+			// to servlets, the path's end to who decodes before splitting.
+			return "", "", "path has a backslash, semicolon or other character that servers read in different ways"
+		case c < ' ' || c == 0x7f:
+			return "", "", "path has a control character"
+		}
+		b.WriteByte(c)
+	}
+	decoded = b.String()
+	if !utf8.ValidString(decoded) {
+		// An overlong form of a slash or a dot, perhaps.
+		return "", "", "path is not UTF-8"
+	}
+	for _, r := range decoded {
+		if r >= utf8.RuneSelf && !unicode.IsGraphic(r) {
+			return "", "", "path has a control character"
+		}
+	}
+	segments := strings.Split(decoded[1:], "/")
+	for i, segment := range segments {
+		switch {
+		case segment == "." || segment == "..":
+			return "", "", "path has dot segments"
+		case segment != strings.TrimRightFunc(strings.TrimSpace(segment), func(r rune) bool { return r == '.' || unicode.IsSpace(r) }):
+			// Windows drops such ends of names, and many trim what they read.
+			return "", "", "path has a part that ends with a dot, or begins or ends with a space"
+		case segment == "" && i < len(segments)-1:
+			return "", "", "path has two slashes in a row"
+		}
+	}
+	return raw, decoded, ""
+}
+
+// folded is equal for texts that differ in nothing but case.
+func folded(s string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, s)
+}
+
+func hexDigit(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// unreserved characters mean the same with an escape and without (RFC 3986 §2.3).
+func unreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}

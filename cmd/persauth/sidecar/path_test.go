@@ -1,0 +1,238 @@
+package sidecar
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Each line has a path that all read in the same way, and one next to it that
+// some service would take for another.
+func TestPlainPath(t *testing.T) {
+	for name, row := range map[string]struct{ good, decoded, bad string }{
+		"root":             {"/", "/", ""},
+		"absolute form":    {"/a", "/a", "http://example.com/a"},
+		"asterisk":         {"/*", "/*", "*"},
+		"query":            {"/a?b=/../c%2f", "/a", "?b"},
+		"query, raw":       {"/a?b=%20", "/a", "/a?b= "},
+		"fragment":         {"/a", "/a", "/a#b"},
+		"dot":              {"/.a", "/.a", "/./a"},
+		"two dots":         {"/..a", "/..a", "/../a"},
+		"two dots, inside": {"/a/b..c", "/a/b..c", "/a/.."},
+		"dot at the end":   {"/a.b", "/a.b", "/a."},
+		"dots at the end":  {"/a", "/a", "/a/..."},
+		"space around":     {"/a%20b", "/a b", "/a%20"},
+		"space before":     {"/a%20b", "/a b", "/%C2%A0a"},
+		"escaped dots":     {"/a/b", "/a/b", "/a/%2e%2e/b"},
+		"half escaped":     {"/a/b", "/a/b", "/a/.%2E/b"},
+		"two slashes":      {"/a/b/", "/a/b/", "/a//b"},
+		"first slashes":    {"/a", "/a", "//a"},
+		"last slashes":     {"/a/", "/a/", "/a//"},
+		"escaped slash":    {"/a%20b", "/a b", "/a%2fb"},
+		"backslash":        {"/a", "/a", `/a\b`},
+		"escaped one":      {"/a", "/a", "/a%5Cb"},
+		"twice escaped":    {"/a", "/a", "/a%252fb"},
+		"percent":          {"/a", "/a", "/100%25"},
+		"broken":           {"/%c3%a9", "/é", "/a%2"},
+		"broken digits":    {"/%C3%A9", "/é", "/a%g0"},
+		"needless":         {"/admin", "/admin", "/%61dmin"},
+		"needless tilde":   {"/~a", "/~a", "/%7Ea"},
+		"parameter":        {"/a:b@c,d+e", "/a:b@c,d+e", "/a;x=1/b"},
+		"escaped one, too": {"/a%3Ab", "/a:b", "/a%3bx"},
+		"escaped query":    {"/a%26b", "/a&b", "/a%3Fb"},
+		"escaped fragment": {"/a%24b", "/a$b", "/a%23b"},
+		"NUL":              {"/a", "/a", "/a%00"},
+		"line":             {"/a", "/a", "/a%0d%0a"},
+		"delete":           {"/a", "/a", "/a%7f"},
+		"raw line":         {"/a", "/a", "/a\n"},
+		"raw UTF-8":        {"/%C3%A9", "/é", "/é"},
+		"overlong slash":   {"/%C3%A9", "/é", "/%C0%AF"},
+		"Latin-1":          {"/%C3%A9", "/é", "/%E9"},
+		"C1 control":       {"/%C3%A9", "/é", "/%C2%85"},
+		"right to left":    {"/%D7%90", "/א", "/%E2%80%AE"},
+		"long":             {"/" + strings.Repeat("a", maxURI-1), "/" + strings.Repeat("a", maxURI-1), "/" + strings.Repeat("a", maxURI)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, decoded, problem := plainPath(row.good)
+			assert.Empty(t, problem)
+			assert.Equal(t, row.decoded, decoded)
+			_, _, problem = plainPath(row.bad)
+			assert.NotEmpty(t, problem, "%q", row.bad)
+		})
+	}
+}
+
+// Which rule a path leads to, and where two rules could be meant.
+func TestFind(t *testing.T) {
+	table := tableOf(t, head+`
+routes:
+  - {name: list, methods: [GET], path: "/businesses/{b}/orders", business: {path: b}}
+  - {name: create, methods: [POST], path: "/businesses/{b}/orders", business: {path: b}, businessRoles: [A]}
+  - {name: own, methods: [GET], path: "/businesses/self/orders", authenticated: true}
+  - {name: page, methods: [GET], path: "/{page}", public: true}
+  - {name: admin, methods: [GET], path: "/admin", tenant: a}
+  - {name: admin/, methods: [GET], path: "/admin/{rest...}", tenant: a}
+  - {name: any, methods: ["*"], path: "/hooks", public: true}
+  - {name: hook, methods: [DELETE], path: "/hooks", tenant: a}
+`)
+	for request, want := range map[string]string{
+		"GET /businesses/1/orders":     "list",
+		"HEAD /businesses/1/orders":    "list",
+		"POST /businesses/1/orders":    "create",
+		"PUT /businesses/1/orders":     "refused", // and not the default
+		"GET /businesses/self/orders":  "own",
+		"POST /businesses/self/orders": "refused", // and not create
+		"GET /businesses/Self/orders":  "ambiguous",
+		"GET /businesses/1/orders/":    "ambiguous", // nothing, or list
+		"GET /Businesses/1/orders":     "ambiguous",
+		"GET /about":                   "page",
+		"GET /about/":                  "ambiguous",
+		"GET /admin":                   "admin",
+		"GET /admin/":                  "admin/",
+		"GET /ADMIN":                   "ambiguous", // page, or admin
+		"GET /ADMIN/":                  "ambiguous",
+		"GET /aDmin/users":             "ambiguous",
+		"GET /adm%C4%B1n/users":        "refused",
+		"GET /admin/users":             "admin/",
+		"GET /admin/Users/":            "admin/",
+		"POST /admin/users":            "refused",
+		"POST /hooks":                  "any",
+		"DELETE /hooks":                "hook",
+		"DELETE /hooks/":               "ambiguous",
+		"HEAD /hooks":                  "any",
+		"GET /a/b/c":                   "refused",
+		"GET /":                        "refused",
+	} {
+		method, uri, _ := strings.Cut(request, " ")
+		assert.Equal(t, want, ruleFor(t, table, method, uri), request)
+	}
+}
+
+// The default is for paths that no route is for, and for nothing else.
+func TestDefault(t *testing.T) {
+	table := tableOf(t, head+`
+default: {authTypes: [external]}
+routes:
+  - {name: list, methods: [GET], path: "/orders", tenant: a}
+  - {name: list/, methods: [GET], path: "/orders/{$}", tenant: a}
+`)
+	for request, want := range map[string]string{
+		"GET /orders":     "list",
+		"GET /orders/":    "list/",
+		"POST /orders":    "refused",
+		"POST /orders/":   "refused",
+		"GET /orders/1":   "default",
+		"PATCH /orders/1": "default",
+		"GET /ORDERS":     "ambiguous",
+		"POST /Orders":    "ambiguous",
+		"GET /":           "default",
+	} {
+		method, uri, _ := strings.Cut(request, " ")
+		assert.Equal(t, want, ruleFor(t, table, method, uri), request)
+	}
+}
+
+// A wildcard gives what the path says, decoded once.
+func TestPathValues(t *testing.T) {
+	table := tableOf(t, head+"routes:\n  - {methods: [GET], path: '/b/{business}/{rest...}', business: {path: business}}\n")
+	o := original{method: "GET", uri: "/b/a%20b/c/d?e"}
+	o.path, o.decoded, _ = plainPath(o.uri)
+	r := o.request(&http.Request{})
+	route, ok := table.find(r, o.decoded)
+	require.True(t, ok)
+	require.NotNil(t, route)
+	assert.Equal(t, "a b", r.PathValue("business"))
+	assert.Equal(t, "c/d", r.PathValue("rest"))
+}
+
+func tableOf(t testing.TB, config string) *table {
+	t.Helper()
+	s, err := parse([]byte(config))
+	require.NoError(t, err)
+	return s.routes
+}
+
+// ruleFor is the name of the rule for a request, or what is done without one.
+func ruleFor(t testing.TB, table *table, method, uri string) string {
+	t.Helper()
+	o := original{method: method, uri: uri}
+	var problem string
+	o.path, o.decoded, problem = plainPath(uri)
+	if problem != "" {
+		return "not plain"
+	}
+	route, ok := table.find(o.request(&http.Request{}), o.decoded)
+	switch {
+	case !ok:
+		return "ambiguous"
+	case route == nil:
+		return "refused"
+	}
+	return route.name
+}
+
+// readings are what services make of a path, each one seen somewhere.
+var readings = map[string]func(string) string{
+	"as it is": func(p string) string { return p },
+	"decoded": func(p string) string {
+		if d, err := url.PathUnescape(p); err == nil {
+			return d
+		}
+		return p
+	},
+	"cleaned":   path.Clean,
+	"backslash": func(p string) string { return strings.ReplaceAll(p, `\`, "/") },
+	"no parameters": func(p string) string {
+		segments := strings.Split(p, "/")
+		for i, segment := range segments {
+			segments[i], _, _ = strings.Cut(segment, ";")
+		}
+		return strings.Join(segments, "/")
+	},
+	"no query":   func(p string) string { return p[:len(p)-len(p[strings.IndexAny(p+"?", "?#"):])] },
+	"C string":   func(p string) string { p, _, _ = strings.Cut(p, "\x00"); return p },
+	"trimmed":    strings.TrimSpace,
+	"lower case": strings.ToLower,
+	"upper case": strings.ToUpper,
+	"no slash":   func(p string) string { return strings.TrimSuffix(p, "/") },
+}
+
+// Whatever a service makes of a path, by any three of its habits one after
+// another: where it arrives at what only an admin may do, the sidecar asked for
+// an admin, or refused.
+func FuzzPath(f *testing.F) {
+	for _, seed := range []string{"/admin", "/admin/", "/ADMIN/x", "/x/../admin", "//admin", "/%61dmin", "/x%2f..%2fadmin", "/x/..;/admin",
+		"/admin;a=b/x", `/x\..\admin`, "/admin%00x", "/admin%3Fx", "/x/%252e%252e/admin", "/./admin", "/admin%20", "/a/admin", "/K", "/%E2%84%AA"} {
+		f.Add(seed)
+	}
+	table := tableOf(f, head+`
+default: {authenticated: true}
+routes:
+  - {name: admin, methods: ["*"], path: "/admin", tenant: a}
+  - {name: admin/, methods: ["*"], path: "/admin/{rest...}", tenant: a}
+  - {name: page, methods: ["*"], path: "/{page}", public: true}
+  - {name: page/, methods: ["*"], path: "/{page}/{rest...}", public: true}
+`)
+	f.Fuzz(func(t *testing.T, uri string) {
+		switch ruleFor(t, table, "GET", uri) {
+		case "admin", "admin/", "not plain", "ambiguous", "refused":
+			return // as strict as can be
+		}
+		raw, _, _ := strings.Cut(uri, "?")
+		for a, first := range readings {
+			for b, second := range readings {
+				for c, third := range readings {
+					read := third(second(first(raw)))
+					if top, _, _ := strings.Cut(strings.TrimPrefix(read, "/"), "/"); strings.EqualFold(top, "admin") {
+						t.Fatalf("%q goes to %s, and is %q to who reads it %s, %s, %s", uri, ruleFor(t, table, "GET", uri), read, a, b, c)
+					}
+				}
+			}
+		}
+	})
+}

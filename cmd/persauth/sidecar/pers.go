@@ -1,0 +1,124 @@
+package sidecar
+
+// The part of the configuration that is about tokens: keys, and what is asked of
+// tokens and proofs. Most of it is a persauth.Config as a file.
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/persauth/persauth"
+)
+
+type persConfig struct {
+	BaseURL        string `yaml:"baseURL"`
+	ProjectKeyFile string `yaml:"projectKeyFile"`
+	JWKS           string `yaml:"jwks"`
+	Snapshot       string `yaml:"snapshot"`
+	Offline        bool   `yaml:"offline"`
+
+	Issuer   string     `yaml:"issuer"`
+	Audience string     `yaml:"audience"`
+	Tenants  []string   `yaml:"tenants"`
+	Claims   claimNames `yaml:"claims"`
+
+	// Revocation is auto, off, always, or how old an answer of PERS may be.
+	Revocation string   `yaml:"revocation"`
+	Grace      duration `yaml:"revocationGrace"`
+	Timeout    duration `yaml:"timeout"`
+}
+
+type claimNames struct {
+	Tenant   string `yaml:"tenant"`
+	Business string `yaml:"business"`
+	Role     string `yaml:"role"`
+	AuthType string `yaml:"authType"`
+}
+
+type dpopConfig struct {
+	// Mode is bound, required or off.
+	Mode   string   `yaml:"mode"`
+	Origin string   `yaml:"origin"`
+	MaxAge duration `yaml:"maxAge"`
+}
+
+var dpopModes = map[string]persauth.DPoPMode{
+	"": persauth.DPoPWhenBound, "bound": persauth.DPoPWhenBound, "required": persauth.DPoPRequired, "off": persauth.DPoPOff,
+}
+
+// resolve makes paths those of a configuration in folder.
+func (c *persConfig) resolve(folder string) {
+	for _, path := range []*string{&c.ProjectKeyFile, &c.JWKS, &c.Snapshot} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(folder, *path)
+		}
+	}
+}
+
+func (c *persConfig) check() error {
+	var wrong []error
+	if _, err := c.revocation(); err != nil {
+		wrong = append(wrong, err)
+	}
+	if slices.Contains(c.Tenants, "") {
+		wrong = append(wrong, errors.New("pers.tenants has an empty entry"))
+	}
+	return errors.Join(wrong...)
+}
+
+func (c *dpopConfig) check() error {
+	if _, known := dpopModes[c.Mode]; !known {
+		return fmt.Errorf("dpop.mode is %s: want bound, required or off", printable(c.Mode))
+	}
+	return nil
+}
+
+func (c *persConfig) revocation() (policy persauth.RevocationPolicy, err error) {
+	switch c.Revocation {
+	case "", "auto":
+	case "off":
+		policy = persauth.RevocationOff
+	case "always":
+		policy = persauth.RevocationAlways
+	default:
+		age, err := time.ParseDuration(c.Revocation)
+		if err != nil || age <= 0 {
+			return policy, fmt.Errorf("pers.revocation is %s: want auto, off, always, or a time above zero", printable(c.Revocation))
+		}
+		policy = persauth.RevocationEvery(age)
+	}
+	if c.Grace > 0 {
+		if c.Revocation == "off" {
+			return policy, errors.New("pers.revocationGrace is for when PERS is asked, and pers.revocation is off")
+		}
+		policy = policy.WithGrace(time.Duration(c.Grace))
+	}
+	return policy, nil
+}
+
+// verifier makes the verifier. It opens no connection yet.
+func (s *settings) verifier(base persauth.Config) (*persauth.Verifier, error) {
+	c, cfg := s.PERS, base
+	cfg.ProjectKey, cfg.BaseURL, cfg.Snapshot, cfg.Offline = s.projectKey, c.BaseURL, c.Snapshot, c.Offline
+	cfg.Issuer, cfg.Audience, cfg.Tenants = c.Issuer, c.Audience, c.Tenants
+	cfg.ClaimNames = persauth.ClaimNames{Tenant: c.Claims.Tenant, Business: c.Claims.Business, Role: c.Claims.Role, AuthType: c.Claims.AuthType}
+	cfg.Timeout = time.Duration(c.Timeout)
+	if c.JWKS != "" {
+		cfg.Keys = persauth.FileKeys(c.JWKS)
+	}
+	var err error
+	if cfg.Revocation, err = c.revocation(); err != nil {
+		return nil, err
+	}
+	cfg.DPoP = persauth.DPoP{Mode: dpopModes[s.DPoP.Mode], Origin: s.DPoP.Origin, MaxAge: time.Duration(s.DPoP.MaxAge)}
+	return persauth.New(cfg)
+}
+
+// sameVerifier reports whether both want the same verifier.
+func (s *settings) sameVerifier(other *settings) bool {
+	return s.projectKey == other.projectKey && reflect.DeepEqual(s.PERS, other.PERS) && s.DPoP == other.DPoP
+}

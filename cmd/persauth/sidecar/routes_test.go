@@ -1,0 +1,133 @@
+package sidecar
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const head = "proxy: nginx\n"
+
+// Both sides of every rule for a configuration: what is next to it and holds,
+// and what does not.
+func TestConfiguration(t *testing.T) {
+	rule := func(text string) string {
+		return head + "routes:\n  - {methods: [GET], path: \"/{x}\", " + text + "}\n"
+	}
+	pathOf := func(text string) string {
+		return head + "routes:\n  - {methods: [GET], path: '" + text + "', authenticated: true}\n"
+	}
+	two := func(a, b string) string { return head + "routes:\n  - {" + a + "}\n  - {" + b + "}\n" }
+	more := func(text string) string { return text + "\n" + pathOf("/") }
+	for name, row := range map[string]struct {
+		good, bad string
+		says      string
+	}{
+		"proxy":             {pathOf("/"), "routes:\n  - {methods: [GET], path: /, public: true}\n", "want nginx, traefik, caddy or envoy"},
+		"unknown proxy":     {pathOf("/"), "proxy: haproxy\nroutes:\n  - {methods: [GET], path: /, public: true}\n", "proxy is haproxy"},
+		"nothing":           {pathOf("/"), "", "empty"},
+		"no routes":         {pathOf("/"), head, "routes: there are none"},
+		"two documents":     {pathOf("/"), pathOf("/") + "---\n" + pathOf("/"), "more than one document"},
+		"unknown field":     {rule("public: true"), rule("pubic: true"), "field pubic not found"},
+		"unknown, on top":   {more("logLevel: debug"), more("loglevel: debug"), "field loglevel not found"},
+		"unknown default":   {more("default: {authenticated: true}"), more("default: {authentic: true}"), "field authentic not found"},
+		"twice":             {rule("public: true"), rule("public: true, public: true"), "already defined"},
+		"requires nothing":  {rule("authenticated: true"), rule("name: x"), "requires nothing"},
+		"public: false":     {rule("public: true"), rule("public: false"), "requires nothing"},
+		"public and more":   {rule("public: true"), rule("public: true, tenant: a"), "exclude each other"},
+		"anyone and more":   {rule("authenticated: true"), rule("authenticated: true, tenant: a"), "exclude each other"},
+		"public and anyone": {rule("public: true"), rule("public: true, authenticated: true"), "exclude each other"},
+		"empty value":       {rule("tenant: a"), rule("authTypes: [user], tenant: "), "tenant is empty"},
+		"empty text":        {rule("tenant: a"), rule("authTypes: [user], tenant: ''"), "tenant is empty"},
+		"empty list":        {rule("authTypes: [user]"), rule("tenant: a, authTypes: []"), "authTypes is empty"},
+		"empty entry":       {rule("authTypes: [user]"), rule("authTypes: [user, '']"), "is empty"},
+		"null entry":        {rule("authTypes: [user]"), rule("authTypes: [user, ~]"), "is empty"},
+		"a number":          {rule("tenant: 17"), rule("tenant: [17]"), "want a text"},
+		"wildcard":          {rule("tenant: {path: x}"), rule("tenant: {path: y}"), "no wildcard {y}"},
+		"end of the path":   {pathOf("/a/{$}"), head + "routes:\n  - {methods: [GET], path: '/a/{$}', tenant: {path: $}}\n", "no wildcard {$}"},
+		"other mapping":     {rule("tenant: {path: x}"), rule("tenant: {header: x}"), "want a text"},
+		"business role":     {rule("business: {path: x}, businessRoles: [A]"), rule("businessRoles: [A]"), "roles in which business"},
+		"tenant role":       {rule("tenant: a, tenantRoles: [A]"), rule("tenantRoles: [A]"), "roles in which tenant"},
+		"both":              {rule("tenant: a, business: b"), rule("tenant: a, business: b, tenantRoles: [A]"), "exclude each other"},
+		"methods":           {two("methods: ['*'], path: /, public: true", "methods: [GET], path: /a, public: true"), head + "routes:\n  - {path: /, public: true}\n", "methods are missing"},
+		"method":            {rule("public: true"), two("methods: [get], path: /, public: true", "methods: [GET], path: /a, public: true"), "not a word in capitals"},
+		"CONNECT":           {rule("public: true"), two("methods: [CONNECT], path: /, public: true", "methods: [GET], path: /a, public: true"), "not a word in capitals"},
+		"method twice":      {two("methods: [GET], path: /a, public: true", "methods: [POST], path: /a, public: true"), two("methods: [GET], path: /a, public: true", "methods: [POST, GET], path: /a, public: true"), "a rule for GET already"},
+		"path":              {pathOf("/a"), pathOf("a"), "begin with a slash"},
+		"host":              {pathOf("/a"), pathOf("example.com/a"), "begin with a slash"},
+		"dots":              {pathOf("/a.b"), pathOf("/a/../b"), "dot segments"},
+		"slashes":           {pathOf("/a/b"), pathOf("/a//b"), "two slashes"},
+		"escape":            {pathOf("/é"), pathOf("/%C3%A9"), "without escapes"},
+		"semicolon":         {pathOf("/a:b"), pathOf("/a;b"), "no request with it"},
+		"bad wildcard":      {pathOf("/{a}"), pathOf("/{a}b"), "parsing"},
+		"wildcard twice":    {pathOf("/{a}/{b}"), pathOf("/{a}/{a}"), "duplicate"},
+		"overlap":           {two("methods: [GET], path: '/{a}/x', public: true", "methods: [GET], path: '/b/x', authenticated: true"), two("methods: [GET], path: '/{a}/x', public: true", "methods: [GET], path: '/b/{c}', authenticated: true"), "conflicts"},
+		"case":              {two("methods: [GET], path: /a, public: true", "methods: [GET], path: /b, authenticated: true"), two("methods: [GET], path: /a, public: true", "methods: [GET], path: /A, authenticated: true"), "conflicts"},
+		"slash at the end":  {two("methods: [GET], path: /a, authenticated: true", "methods: [GET], path: '/a/{x...}', authenticated: true"), two("methods: [GET], path: /a, authenticated: true", "methods: [GET], path: '/a/{x...}', public: true"), "with and without a slash"},
+		"… named":           {head + "routes:\n  - {methods: [GET], path: /a, authenticated: true}\n  - {methods: [GET], path: '/a/{$}', authenticated: true}\n  - {methods: [GET], path: '/a/{x...}', public: true}\n", two("methods: [GET], path: '/a/{b}', authenticated: true", "methods: [GET], path: '/{x...}', public: true"), "with and without a slash"},
+		"name twice":        {two("name: a, methods: [GET], path: /a, public: true", "name: b, methods: [GET], path: /b, public: true"), two("name: a, methods: [GET], path: /a, public: true", "name: a, methods: [GET], path: /b, public: true"), "name a is taken"},
+		"name of ours":      {rule("name: nobody, public: true"), rule("name: none, public: true"), "name none is taken"},
+		"name":              {rule("name: a b, public: true"), rule("name: \"a\\nb\", public: true"), "printable"},
+		"default":           {more("default: deny"), more("default: allow"), "default is deny, or a rule"},
+		"default of nought": {more("default: {authTypes: [user]}"), more("default: {public: false}"), "requires nothing"},
+		"default by path":   {more("default: {tenant: a}"), more("default: {tenant: {path: a}}"), "no wildcard"},
+		"addr":              {more("addr: 127.0.0.1:80"), more("addr: 127.0.0.1"), "addr"},
+		"port":              {more("metricsAddr: ':65535'"), more("metricsAddr: ':65536'"), "metricsAddr"},
+		"prefix":            {"proxy: envoy\npathPrefix: /auth\nroutes:\n  - {methods: [GET], path: /, public: true}\n", more("pathPrefix: /auth"), "pathPrefix is for envoy"},
+		"log level":         {more("logLevel: debug"), more("logLevel: all"), "logLevel is all"},
+		"connections":       {more("limits: {connections: 8}"), more("limits: {connections: 7}"), "limits.connections is 7"},
+		"header bytes":      {more("limits: {headerBytes: 32768}"), more("limits: {headerBytes: 32767}"), "limits.headerBytes"},
+		"revocation":        {more("pers: {revocation: 5m}"), more("pers: {revocation: sometimes}"), "pers.revocation is sometimes"},
+		"no time":           {more("pers: {timeout: 1s}"), more("pers: {timeout: 0s}"), "a time above zero"},
+		"grace":             {more("pers: {revocation: 5m, revocationGrace: 1m}"), more("pers: {revocation: off, revocationGrace: 1m}"), "pers.revocation is off"},
+		"proofs":            {more("dpop: {mode: bound}"), more("dpop: {mode: perhaps}"), "dpop.mode is perhaps"},
+		"alias":             {more("pers: {issuer: a, audience: a}"), more("pers: {issuer: &a a, audience: *a}"), "aliases"},
+		"JSON":              {`{"proxy":"nginx","routes":[{"methods":["GET"],"path":"/","public":true}]}`, `{"proxy":"nginx","routes":[{"methods":["GET"],"path":"/"}]}`, "requires nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse([]byte(row.good))
+			assert.NoError(t, err, "what holds")
+			_, err = parse([]byte(row.bad))
+			assert.ErrorContains(t, err, row.says, "what does not")
+		})
+	}
+}
+
+// All that is wrong is said at once.
+func TestAllFaults(t *testing.T) {
+	_, err := parse([]byte(`
+proxy: apache
+colour: red
+pers: {revocation: never}
+routes:
+  - {methods: [GET], path: /a}
+  - {methods: [GET], path: b, public: true}
+  - {methods: [GET], path: /c, tenantRoles: [A], tenant: }
+`))
+	require.Error(t, err)
+	for _, says := range []string{"proxy is apache", "field colour", "pers.revocation", "route 1", "route 2", "route 3", "line 8: tenant is empty"} {
+		assert.ErrorContains(t, err, says)
+	}
+	assert.NotContains(t, err.Error(), "sidecar.", "names of types are ours")
+}
+
+// Whatever the bytes: no panic, and a configuration that holds has a rule for
+// every route.
+func FuzzRoutes(f *testing.F) {
+	f.Add([]byte(head + shopRoutes))
+	f.Add([]byte(`{"proxy":"envoy","pathPrefix":"/x","default":{"authTypes":["user"]},"routes":[{"methods":["*"],"path":"/{a...}","tenant":{"path":"a"}}]}`))
+	f.Add([]byte(head + "routes: &a\n  - {methods: [GET], path: /, <<: {public: true}}\n"))
+	f.Add([]byte(head + "routes:\n  - {methods: [GET], path: '/a/{$}', business: {path: $}}\n"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s, err := parse(body)
+		if err != nil {
+			return
+		}
+		for _, c := range s.Routes {
+			made, err := c.rule(c.Path)
+			require.NoError(t, err)
+			require.True(t, made.public == c.Public && (c.Public || c.Authenticated || made.guard != nil), "%+v requires nothing", c)
+		}
+	})
+}
