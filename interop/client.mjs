@@ -4,7 +4,7 @@
 //   node client.mjs ALG SERVICE NONCES
 //
 // ALG is an algorithm of that package. SERVICE and NONCES are two services, the
-// second of which asks for nonces. Both issue a token for a thumbprint at
+// second of which asks for nonces and may be left out. Both issue a token for a thumbprint at
 // POST /token. It prints what came of each request, as one JSON object.
 import * as dpop from 'dpop'
 
@@ -73,11 +73,13 @@ await send('other key', orders, token, await proof(orders, 'GET', undefined, tok
 await send('no proof', orders, token)
 await send('as Bearer', orders, token, await proof(orders), { scheme: 'Bearer' })
 
-const nonceToken = await tokenFrom(nonces)
-const nonceProof = (nonce) => dpop.generateProof(keys, `${nonces}/orders`, 'GET', nonce, nonceToken)
-const asked = await send('without nonce', `${nonces}/orders`, nonceToken, await nonceProof())
-await send('with nonce', `${nonces}/orders`, nonceToken, await nonceProof(asked.nonce))
-await send('with nonce again', `${nonces}/orders`, nonceToken, await nonceProof(asked.nonce))
-await send('with another nonce', `${nonces}/orders`, nonceToken, await nonceProof('made-up'))
+if (nonces) {
+  const nonceToken = await tokenFrom(nonces)
+  const nonceProof = (nonce) => dpop.generateProof(keys, `${nonces}/orders`, 'GET', nonce, nonceToken)
+  const asked = await send('without nonce', `${nonces}/orders`, nonceToken, await nonceProof())
+  await send('with nonce', `${nonces}/orders`, nonceToken, await nonceProof(asked.nonce))
+  await send('with nonce again', `${nonces}/orders`, nonceToken, await nonceProof(asked.nonce))
+  await send('with another nonce', `${nonces}/orders`, nonceToken, await nonceProof('made-up'))
+}
 
 console.log(JSON.stringify(outcomes))

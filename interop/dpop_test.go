@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -103,34 +104,52 @@ func TestNpmDPoP(t *testing.T) {
 	folder, node := install(t)
 	iss := persauthtest.NewIssuer(t)
 	plain, nonces := serve(t, iss, nil), serve(t, iss, make([]byte, 32))
-	for _, alg := range []string{"ES256", "RS256", "PS256", "Ed25519"} {
-		t.Run(alg, func(t *testing.T) {
-			out, err := run(t, folder, node, "client.mjs", alg, plain, nonces)
-			require.NoError(t, err, out)
-			var outcomes map[string]struct {
-				Status       int
-				Error, Nonce string
-			}
-			require.NoError(t, json.Unmarshal([]byte(out), &outcomes), out)
-			want := map[string]string{ // the error; "" for a 200
-				"get": "", "query": "", "post": "", "odd path": "", "path with a bar": "", "upper case": "", "many": "", "with nonce": "", "with nonce again": "",
-				"replay": "invalid_dpop_proof", "other method": "invalid_dpop_proof", "other address": "invalid_dpop_proof",
-				"other host": "invalid_dpop_proof", "no token hash": "invalid_dpop_proof", "other token": "invalid_dpop_proof",
-				"no proof": "invalid_dpop_proof", "other key": "invalid_token", "as Bearer": "invalid_token",
-				"without nonce": "use_dpop_nonce", "with another nonce": "use_dpop_nonce",
-			}
-			assert.Len(t, outcomes, len(want))
-			for step, code := range want {
-				got, sent := outcomes[step]
-				require.True(t, sent, step)
-				status := http.StatusOK
-				if code != "" {
-					status = http.StatusUnauthorized
-				}
-				assert.Equal(t, status, got.Status, step)
-				assert.Equal(t, code, got.Error, step)
-				assert.Equal(t, code == "use_dpop_nonce", got.Nonce != "", step)
-			}
-		})
+	want := maps.Clone(answers)
+	maps.Copy(want, map[string]string{
+		"odd path": "", "path with a bar": "", "with nonce": "", "with nonce again": "",
+		"without nonce": "use_dpop_nonce", "with another nonce": "use_dpop_nonce",
+	})
+	for _, alg := range algorithms {
+		t.Run(alg, func(t *testing.T) { check(t, want, folder, node, alg, plain, nonces) })
+	}
+}
+
+// algorithms are those that the client is tried with.
+var algorithms = []string{"ES256", "RS256", "PS256", "Ed25519"}
+
+// answers are what the client gets for each of its requests, wherever it sends
+// them: an error, or "" for a 200.
+var answers = map[string]string{
+	"get": "", "query": "", "post": "", "upper case": "", "many": "",
+	"replay": "invalid_dpop_proof", "other method": "invalid_dpop_proof", "other address": "invalid_dpop_proof",
+	"other host": "invalid_dpop_proof", "no token hash": "invalid_dpop_proof", "other token": "invalid_dpop_proof",
+	"no proof": "invalid_dpop_proof", "other key": "invalid_token", "as Bearer": "invalid_token",
+}
+
+// check runs the client and holds what it got against want. "403" stands for a
+// path that is not let through, whoever asks.
+func check(t *testing.T, want map[string]string, folder, node string, args ...string) {
+	t.Helper()
+	out, err := run(t, folder, node, append([]string{"client.mjs"}, args...)...)
+	require.NoError(t, err, out)
+	var outcomes map[string]struct {
+		Status       int
+		Error, Nonce string
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &outcomes), out)
+	assert.Len(t, outcomes, len(want))
+	for step, code := range want {
+		got, sent := outcomes[step]
+		require.True(t, sent, step)
+		status := http.StatusUnauthorized
+		switch code {
+		case "":
+			status = http.StatusOK
+		case "403":
+			status, code = http.StatusForbidden, got.Error
+		}
+		assert.Equal(t, status, got.Status, step)
+		assert.Equal(t, code, got.Error, step)
+		assert.Equal(t, code == "use_dpop_nonce", got.Nonce != "", step)
 	}
 }
