@@ -102,8 +102,25 @@ func TestReloadKeepsProofs(t *testing.T) {
 	r.Header.Set("Authorization", "DPoP "+token)
 	r.Header.Set("DPoP", client.Proof("GET", "https://api.example.com/me", token))
 	assert.Equal(t, 200, ask(e, r, "").Code)
-	require.NotNil(t, e.reload(o))
+	require.NotNil(t, e.reload(t.Context(), o))
 	assert.Equal(t, 401, ask(e, r, "").Code)
+}
+
+// A new configuration without keys does not take the place of one that has some.
+func TestReloadNeedsKeys(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	pers := persauthtest.NewServer(t, iss)
+	o := options(t, iss, configFor("nginx")+"pers: {baseURL: "+pers.URL()+"}\n")
+	o.Getenv = func(string) string { return pers.ProjectKey() }
+	o.Base = persauth.Config{HTTPClient: pers.Client()}
+	e := newEndpoint(t, iss, configFor("nginx"))
+	pers.Fault(persauthtest.All, persauthtest.Status(500))
+	require.Nil(t, e.reload(t.Context(), o))
+	assert.Equal(t, 200, ask(e, shape("nginx", "GET", "/me"), iss.UserToken(tenant)).Code)
+	pers.Heal()
+	require.NotNil(t, e.reload(t.Context(), o))
+	t.Cleanup(e.state.Load().verifier.Close)
+	assert.Equal(t, "remote", e.state.Load().verifier.Status().Keys.Source)
 }
 
 // Ready when there are keys, though nobody asked for any yet; and not ready

@@ -41,6 +41,9 @@ const (
 	keysTime   = 30 * time.Second
 	noKeysTime = 2 * time.Second
 
+	// warmTime is how long a new configuration has to get its keys.
+	warmTime = 10 * time.Second
+
 	adminConnections = 64
 )
 
@@ -116,7 +119,7 @@ func Run(ctx context.Context, o Options) error {
 	for running {
 		select {
 		case <-o.Reload:
-			if next := e.reload(o); next != nil {
+			if next := e.reload(ctx, o); next != nil {
 				level.Set(next.level())
 			}
 		case err = <-ended:
@@ -205,13 +208,13 @@ func (e *endpoint) use(s *state) {
 // reload reads the configuration again. One that does not hold changes nothing.
 // The verifier stays where nothing about it changed: it knows which proofs were
 // used, and which tokens are good.
-func (e *endpoint) reload(o Options) *settings {
+func (e *endpoint) reload(ctx context.Context, o Options) *settings {
 	old := e.state.Load()
 	s, err := o.load()
 	var verifier *persauth.Verifier
 	if err == nil {
 		if verifier = old.verifier; !s.sameVerifier(old.settings) {
-			verifier, err = s.verifier(o.Base)
+			verifier, err = s.warmVerifier(ctx, o.Base, old.verifier)
 		}
 	}
 	if err != nil {
@@ -229,6 +232,23 @@ func (e *endpoint) reload(o Options) *settings {
 	e.metrics.reloaded("ok")
 	e.log.Info("configuration reloaded", "routes", len(s.Routes), "sameKeys", verifier == old.verifier)
 	return s
+}
+
+// warmVerifier makes a verifier that has keys before it takes the place of one that
+// has some. Without, a wrong project key would be noticed by everybody.
+func (s *settings) warmVerifier(ctx context.Context, base persauth.Config, old *persauth.Verifier) (*persauth.Verifier, error) {
+	verifier, err := s.verifier(base)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, warmTime)
+	defer cancel()
+	err = verifier.Warm(ctx)
+	if verifier.Status().Ready || !old.Status().Ready {
+		return verifier, nil
+	}
+	verifier.Close()
+	return nil, fmt.Errorf("there are no keys with it: %w", err)
 }
 
 // keepKeys fetches keys before the first request, and whenever none are left: a
