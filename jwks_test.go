@@ -71,6 +71,18 @@ func TestKeySetForm(t *testing.T) {
 	}
 }
 
+// A set without keys is a set; what has no list of keys is none.
+func TestInspectKeysOfNoSet(t *testing.T) {
+	infos, err := persauth.InspectKeys([]byte(`{"keys":[]}`))
+	require.NoError(t, err)
+	assert.Empty(t, infos)
+	for _, set := range []string{``, `null`, `[]`, `{}`, `{"keys":null}`, `{"keys":{}}`, `{"keys":5}`, `["keys",[]]`, `{"keys":[],"keys":[]}`, string(keyFor("EdDSA").JWK())} {
+		infos, err := persauth.InspectKeys([]byte(set))
+		require.Error(t, err, set)
+		assert.Nil(t, infos, set)
+	}
+}
+
 // Keys of an unknown kind, broken keys and good ones in one set.
 func TestKeySetMixed(t *testing.T) {
 	set := setOf(
