@@ -1,0 +1,153 @@
+package persauth
+
+// Which claims are read, what form they have, and by which names they are found.
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ClaimNames says where in a token the claims of PERS are found. An empty name
+// stands for the default. A name is a path: "context.businessId" is the member
+// businessId of the object context. A name that has a dot in itself is written
+// as a JSON Pointer (RFC 6901), "/https:~1~1example.com~1tenant", and so starts
+// with a slash.
+type ClaimNames struct {
+	Tenant   string // default "tenantId"
+	Business string // default "businessId"
+	Role     string // default "role"; one string or an array of strings
+	AuthType string // default "authType"
+	Email    string // default "email"
+}
+
+// claimField is a claim that Claims has a place for.
+type claimField int
+
+const (
+	noField claimField = iota
+	fieldExpiresAt
+	fieldNotBefore
+	fieldIssuedAt
+	fieldIssuer
+	fieldAudience
+	fieldSubject
+	fieldID
+	fieldTenant
+	fieldBusiness
+	fieldRole
+	fieldAuthType
+	fieldEmail
+	fieldConfirmation
+)
+
+// claimForms says of each field what its check is called and what form it must
+// have. An optional one may also be null, which then is as if it were not there;
+// the registered claims (RFC 7519 §4.1) may not.
+var claimForms = [...]struct {
+	check, form string
+	optional    bool
+}{
+	fieldExpiresAt:    {check: "exp", form: "seconds since 1970, up to the year 9999"},
+	fieldNotBefore:    {check: "nbf", form: "none, or seconds since 1970, up to the year 9999"},
+	fieldIssuedAt:     {check: "iat", form: "none, or seconds since 1970, up to the year 9999"},
+	fieldIssuer:       {check: "iss", form: "none, or a string"},
+	fieldAudience:     {check: "aud", form: "none, a string, or an array of strings"},
+	fieldSubject:      {check: "sub", form: "none, or a string"},
+	fieldID:           {check: "jti", form: "none, or a string"},
+	fieldTenant:       {check: "tenant", form: "a string that is not empty"},
+	fieldBusiness:     {check: "business", form: "none, or a string", optional: true},
+	fieldRole:         {check: "role", form: "none, a string, or an array of strings", optional: true},
+	fieldAuthType:     {check: "authType", form: "none, or a string", optional: true},
+	fieldEmail:        {check: "email", form: "none, or a string", optional: true},
+	fieldConfirmation: {check: "cnf", form: "none, or an object whose jkt is a string"},
+}
+
+// claimMember is one name in the tree of members that are read: a field, or an
+// object with more of them inside.
+type claimMember struct {
+	name  string
+	field claimField
+	inner []claimMember
+}
+
+// claimTree turns the configured names into the tree that decoding walks.
+func claimTree(names ClaimNames) ([]claimMember, error) {
+	var tree []claimMember
+	var failed failures
+	for _, c := range []struct {
+		field              claimField
+		configured, normal string
+	}{
+		{fieldExpiresAt, "", "exp"},
+		{fieldNotBefore, "", "nbf"},
+		{fieldIssuedAt, "", "iat"},
+		{fieldIssuer, "", "iss"},
+		{fieldAudience, "", "aud"},
+		{fieldSubject, "", "sub"},
+		{fieldID, "", "jti"},
+		{fieldConfirmation, "", "cnf.jkt"},
+		{fieldTenant, names.Tenant, "tenantId"},
+		{fieldBusiness, names.Business, "businessId"},
+		{fieldRole, names.Role, "role"},
+		{fieldAuthType, names.AuthType, "authType"},
+		{fieldEmail, names.Email, "email"},
+	} {
+		name := c.normal
+		if c.configured != "" {
+			name = c.configured
+		}
+		path := claimPath(name)
+		if len(path) > maxDepth {
+			failed = append(failed, fmt.Errorf("ClaimNames: %q is nested deeper than %d", name, maxDepth))
+			continue
+		}
+		var ok bool
+		if tree, ok = plant(tree, path, c.field); !ok {
+			failed = append(failed, fmt.Errorf("ClaimNames: %q is empty in part, or already stands for another claim", name))
+		}
+	}
+	return tree, failed.join()
+}
+
+// claimPath splits a name into the members that lead to the claim.
+func claimPath(name string) []string {
+	if pointer, ok := strings.CutPrefix(name, "/"); ok {
+		path := strings.Split(pointer, "/")
+		for i := range path {
+			path[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(path[i])
+		}
+		return path
+	}
+	return strings.Split(name, ".")
+}
+
+// plant adds a path to the tree. It reports false when the path has an empty
+// part, or ends or runs through where another one ends.
+func plant(tree []claimMember, path []string, field claimField) ([]claimMember, bool) {
+	if path[0] == "" {
+		return tree, false
+	}
+	m := find(tree, path[0])
+	if m == nil {
+		tree = append(tree, claimMember{name: path[0]})
+		m = &tree[len(tree)-1]
+	} else if m.field != noField || len(path) == 1 {
+		return tree, false
+	}
+	if len(path) == 1 {
+		m.field = field
+		return tree, true
+	}
+	var ok bool
+	m.inner, ok = plant(m.inner, path[1:], field)
+	return tree, ok
+}
+
+func find(tree []claimMember, name string) *claimMember {
+	for i := range tree {
+		if tree[i].name == name {
+			return &tree[i]
+		}
+	}
+	return nil
+}
