@@ -28,13 +28,13 @@ const examples = "../../../examples/proxies/"
 
 // program finds a program, or ends the test. Where CI says that it runs the
 // tests, a program that it is to have is not left out quietly.
-func program(t testing.TB, name string, needed bool) string {
+func program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err == nil {
 		return path
 	}
-	if needed && os.Getenv("CI") == "true" {
+	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s is not installed, and this is CI", name)
 	}
 	t.Skipf("%s is not installed", name)
@@ -160,7 +160,7 @@ dpop: {origin: "https://api.example.com"}
 }
 
 func TestNginx(t *testing.T) {
-	nginx := program(t, "nginx", true)
+	nginx := program(t, "nginx")
 	testProxy(t, newBehind(t, "nginx", func(addresses map[string]string, addr string) {
 		folder := t.TempDir()
 		// The folders of the package are root's.
@@ -180,7 +180,7 @@ func TestNginx(t *testing.T) {
 }
 
 func TestCaddy(t *testing.T) {
-	caddy := program(t, "caddy", false)
+	caddy := program(t, "caddy")
 	testProxy(t, newBehind(t, "caddy", func(addresses map[string]string, addr string) {
 		launch(t, addr, caddy, "run", "--adapter", "caddyfile", "--config", example(t, "Caddyfile", addresses))
 	}))
