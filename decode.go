@@ -113,22 +113,11 @@ func (c *candidate) member(m *claimMember, v string) {
 
 // findRaw finds a member by its name as it stands in the JSON text.
 func findRaw(tree []claimMember, name jsontext.Value) *claimMember {
-	for _, b := range name {
-		if b == '\\' {
-			text, ok := jsonString(name)
-			if !ok {
-				return nil
-			}
-			return find(tree, text)
-		}
+	bare, ok := text(string(name))
+	if !ok {
+		return nil
 	}
-	bare := name[1 : len(name)-1]
-	for i := range tree {
-		if tree[i].name == string(bare) {
-			return &tree[i]
-		}
-	}
-	return nil
+	return find(tree, bare)
 }
 
 // notObject notes v for all claims that should have been inside of it.

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -158,11 +159,11 @@ func normalSegment(raw string) (string, bool) {
 			if i+2 >= len(raw) {
 				return "", false
 			}
-			high, low := hexDigit(raw[i+1]), hexDigit(raw[i+2])
-			if high < 0 || low < 0 {
+			decoded, err := strconv.ParseUint(raw[i+1:i+3], 16, 8)
+			if err != nil {
 				return "", false
 			}
-			c, escaped = byte(high<<4|low), true
+			c, escaped = byte(decoded), true
 			i += 2
 		} else if c <= ' ' || c == 0x7f {
 			return "", false
@@ -174,18 +175,6 @@ func normalSegment(raw string) (string, bool) {
 		}
 	}
 	return string(b), true
-}
-
-func hexDigit(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }
 
 // plainPath reports whether a path is what nearly all are: normal already.

@@ -6,6 +6,7 @@ package sidecar
 // would be our guess, and the service would still get the other one.
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,14 +36,11 @@ func plainPath(uri string) (raw, decoded, problem string) {
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
 		if c == '%' {
-			high, low := -1, -1
-			if i+2 < len(raw) {
-				high, low = hexDigit(raw[i+1]), hexDigit(raw[i+2])
-			}
-			if high < 0 || low < 0 {
+			escape, err := strconv.ParseUint(raw[i+1:min(i+3, len(raw))], 16, 8)
+			if err != nil || i+2 >= len(raw) {
 				return "", "", "path has a broken escape"
 			}
-			c = byte(high<<4 | low)
+			c = byte(escape)
 			i += 2
 			if unreserved(c) {
 				// RFC 3986 §6.2.2.2 takes "%61" for "a", and many routers do not.
@@ -96,18 +94,6 @@ func folded(s string) string {
 		}
 		return least
 	}, s)
-}
-
-func hexDigit(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }
 
 // unreserved characters mean the same with an escape and without (RFC 3986 §2.3).
