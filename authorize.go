@@ -14,8 +14,8 @@ func (c *Claims) RequireTenant(tenant string) error {
 	if err := c.required("tenant", tenant); err != nil {
 		return err
 	}
-	if c.tenantID != tenant {
-		return forbidden("tenant", quoted(tenant), quoted(c.tenantID))
+	if c.TenantID() != tenant {
+		return forbidden("tenant", quoted(tenant), quoted(c.TenantID()))
 	}
 	return nil
 }
@@ -26,8 +26,8 @@ func (c *Claims) RequireBusiness(business string) error {
 	if err := c.required("business", business); err != nil {
 		return err
 	}
-	if c.businessID != business {
-		return forbidden("business", quoted(business), orNone(c.businessID))
+	if c.BusinessID() != business {
+		return forbidden("business", quoted(business), orNone(c.BusinessID()))
 	}
 	return nil
 }
@@ -42,8 +42,8 @@ func (c *Claims) RequireAuthType(types ...AuthType) error {
 	if err := c.required("auth type", names...); err != nil {
 		return err
 	}
-	if !slices.Contains(types, c.authType) {
-		return forbidden("auth type", oneOf(names), orNone(string(c.authType)))
+	if !slices.Contains(types, c.AuthType()) {
+		return forbidden("auth type", oneOf(names), orNone(string(c.AuthType())))
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func (c *Claims) RequireTenantRole(tenant string, roles ...string) error {
 	if err := c.RequireTenant(tenant); err != nil {
 		return err
 	}
-	if c.businessID != "" || c.authType == AuthBusiness {
+	if c.BusinessID() != "" || c.AuthType() == AuthBusiness {
 		return forbidden("tenant role", "a session of the tenant itself", "one of a business")
 	}
 	return c.requireRole("role in tenant ", tenant, roles)
@@ -79,12 +79,12 @@ func (c *Claims) requireRole(where, name string, roles []string) error {
 	if err := c.required("role", roles...); err != nil {
 		return err
 	}
-	for _, role := range c.roles {
+	for role := range elements(c.get(fieldRole)) {
 		if slices.Contains(roles, role) {
 			return nil
 		}
 	}
-	return forbidden(where+quoted(name), oneOf(roles), orNone(strings.Join(c.roles, ", ")))
+	return forbidden(where+quoted(name), oneOf(roles), orNone(joined(c.get(fieldRole))))
 }
 
 // required refuses a requirement that would require nothing, and claims that

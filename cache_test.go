@@ -1,13 +1,13 @@
 package persauth
 
+// Both memories, the one for verified tokens and the one for all else, hold to
+// the same bounds.
+
 import (
-	"crypto/ed25519"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"strings"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -15,190 +15,183 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// However much is put in, by however many, no more stays than the bound, and
-// what is found is what was put under that hash.
-func TestBoundedStaysBounded(t *testing.T) {
-	for _, size := range []int{1, 2, 10, 500, 5000, 9000} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			b := newBounded[uint64](size)
-			var load sync.WaitGroup
-			for worker := range 4 {
-				load.Go(func() {
-					r := rand.New(rand.NewPCG(uint64(size), uint64(worker)))
-					for range 10_000 {
-						// Some come again and again, most do not.
-						hash := r.Uint64()
-						if r.IntN(4) == 0 {
-							hash = uint64(r.IntN(size)) * 0x9e3779b97f4a7c15
-						}
-						switch r.IntN(8) {
-						case 0:
-							b.remove(hash)
-						case 1, 2, 3:
-							if value, ok := b.get(hash); ok && value != hash {
-								t.Errorf("under %d there is %d", hash, value)
-							}
-						default:
-							b.put(hash, hash)
-						}
-						if r.IntN(100) == 0 && b.len() > 5*size/2+2 {
-							t.Errorf("%d entries in a memory for %d", b.len(), size)
-						}
-					}
-				})
-			}
-			load.Wait()
-			assert.LessOrEqual(t, b.len(), 5*size/2+2)
-		})
+// memory is what the two have in common.
+type memory interface {
+	get(key int) (value int, ok bool)
+	put(key, value int)
+	remove(key int)
+	len() int
+}
+
+type cacheMemory struct{ *bounded[int] }
+
+func (m cacheMemory) get(key int) (int, bool) { return m.bounded.get(strconv.Itoa(key)) }
+func (m cacheMemory) put(key, value int)      { m.bounded.put(strconv.Itoa(key), value) }
+func (m cacheMemory) remove(key int)          { m.bounded.remove(strconv.Itoa(key)) }
+
+// tableMemory holds values as tokens that are good from then on.
+type tableMemory struct{ *tokenTable }
+
+func (m tableMemory) hash(key int) uint64 { return m.tokenTable.hash(strconv.Itoa(key)) }
+func (m tableMemory) remove(key int)      { m.tokenTable.remove(m.hash(key)) }
+func (m tableMemory) put(key, value int) {
+	m.tokenTable.put(m.hash(key), &remembered{start: instant(value)})
+}
+func (m tableMemory) get(key int) (int, bool) {
+	if r := m.tokenTable.get(m.hash(key)); r != nil {
+		return int(r.start), true
 	}
+	return 0, false
+}
+
+// forEachMemory runs a test with both, made for size entries.
+func forEachMemory(t *testing.T, test func(t *testing.T, empty func(size int) memory)) {
+	t.Run("cache", func(t *testing.T) {
+		test(t, func(size int) memory { return cacheMemory{newBounded[int](size)} })
+	})
+	t.Run("table", func(t *testing.T) {
+		test(t, func(size int) memory { return tableMemory{newTokenTable(size)} })
+	})
+}
+
+// However much is put in, by however many, no more stays than the bound, and
+// what is found is what was put there.
+func TestMemoryStaysBounded(t *testing.T) {
+	forEachMemory(t, func(t *testing.T, empty func(int) memory) {
+		for _, size := range []int{1, 2, 10, 500, 5000, 9000} {
+			t.Run(fmt.Sprint(size), func(t *testing.T) {
+				m := empty(size)
+				var load sync.WaitGroup
+				for worker := range 4 {
+					load.Go(func() {
+						r := rand.New(rand.NewPCG(uint64(size), uint64(worker)))
+						for range 10_000 {
+							// Some come again and again, most do not.
+							key := r.Int()
+							if r.IntN(4) == 0 {
+								key = r.IntN(size)
+							}
+							switch r.IntN(8) {
+							case 0:
+								m.remove(key)
+							case 1, 2, 3:
+								if value, ok := m.get(key); ok && value != key {
+									t.Errorf("for %d there is %d", key, value)
+								}
+							default:
+								m.put(key, key)
+							}
+							if r.IntN(100) == 0 && m.len() > 5*size/2+2 {
+								t.Errorf("%d entries in a memory for %d", m.len(), size)
+							}
+						}
+					})
+				}
+				load.Wait()
+				assert.LessOrEqual(t, m.len(), 5*size/2+2)
+			})
+		}
+	})
 }
 
 // The last entries that were put are there, as many as the memory is for.
-func TestBoundedKeepsTheLatest(t *testing.T) {
-	for _, size := range []int{1, 2, 10, 1024, 8191, 8192, 10_000} {
-		b := newBounded[int](size)
-		hash := func(i int) uint64 { return b.hash(fmt.Sprint(i)) }
-		for i := range 3 * size {
-			b.put(hash(i), i)
+func TestMemoryKeepsTheLatest(t *testing.T) {
+	forEachMemory(t, func(t *testing.T, empty func(int) memory) {
+		for _, size := range []int{1, 2, 10, 1023, 1024, 8191, 8192, 10_000} {
+			m := empty(size)
+			for i := range 3 * size {
+				m.put(i, -i)
+			}
+			for i := 2 * size; i < 3*size; i++ {
+				value, ok := m.get(i)
+				require.True(t, ok, "%d of %d", i, size)
+				require.Equal(t, -i, value)
+			}
 		}
-		for i := 2 * size; i < 3*size; i++ {
-			value, ok := b.get(hash(i))
-			require.True(t, ok, "%d of %d", i, size)
-			require.Equal(t, i, value)
-		}
-	}
+	})
 }
 
 // Who is asked for stays; who is not leaves with its generation.
-func TestBoundedPromotes(t *testing.T) {
-	const size = 10
-	b := newBounded[string](size)
-	b.put(0, "asked for")
-	b.put(1, "never asked for")
-	for i := uint64(100); i < 100+10*size; i++ {
-		b.put(i, "passing")
-		value, ok := b.get(0)
-		require.True(t, ok, i)
-		require.Equal(t, "asked for", value)
-	}
-	_, ok := b.get(1)
-	assert.False(t, ok)
-
-	b.put(0, "newer")
-	value, _ := b.get(0)
-	assert.Equal(t, "newer", value)
-	b.remove(0)
-	_, ok = b.get(0)
-	assert.False(t, ok)
-}
-
-// What was removed, or put anew, does not come back from the older generation.
-func TestBoundedForgetsInBothGenerations(t *testing.T) {
-	b := newBounded[string](2)
-	b.put(1, "old")
-	b.put(2, "")
-	b.put(3, "") // 1 is of the previous generation now
-	b.put(1, "new")
-	value, _ := b.get(1)
-	assert.Equal(t, "new", value)
-	b.remove(1)
-	_, ok := b.get(1)
-	assert.False(t, ok)
-}
-
-// It needs no goroutine, so there is nothing to close.
-func TestBoundedHasNoGoroutine(t *testing.T) {
-	before := runtime.NumGoroutine()
-	for range 100 {
-		b := newBounded[int](2000)
-		for i := range 100 {
-			b.put(uint64(i), i)
+func TestMemoryPromotes(t *testing.T) {
+	forEachMemory(t, func(t *testing.T, empty func(int) memory) {
+		const size, askedFor, neverAskedFor = 10, 1, 2
+		m := empty(size)
+		m.put(askedFor, 10)
+		m.put(neverAskedFor, 20)
+		for i := 100; i < 100+10*size; i++ {
+			m.put(i, i)
+			value, ok := m.get(askedFor)
+			require.True(t, ok, i)
+			require.Equal(t, 10, value)
 		}
-	}
-	assert.LessOrEqual(t, runtime.NumGoroutine(), before)
+		_, ok := m.get(neverAskedFor)
+		assert.False(t, ok)
+
+		m.put(askedFor, 11)
+		value, _ := m.get(askedFor)
+		assert.Equal(t, 11, value)
+		m.remove(askedFor)
+		_, ok = m.get(askedFor)
+		assert.False(t, ok)
+	})
 }
 
-// Two tokens of one hash, which a stranger may find: neither gets the claims of
-// the other, nor its header.
-func TestSameHashOtherToken(t *testing.T) {
-	known, forged, keys := twoTokens(t)
-	v, err := New(Config{Keys: StaticKeys(keys)})
-	require.NoError(t, err)
-	defer v.Close()
-	claims, err := v.Verify(t.Context(), known)
-	require.NoError(t, err)
-
-	r, ok := v.seen.get(v.seen.hash(known))
-	require.True(t, ok)
-	v.seen.put(v.seen.hash(forged), r)
-	got, err := v.Verify(t.Context(), forged)
-	require.ErrorIs(t, err, ErrAlgorithm)
-	assert.Nil(t, got)
-
-	segment, _, _ := strings.Cut(known, ".")
-	bad, _, _ := strings.Cut(forged, ".")
-	h, ok := v.headers.get(v.headers.hash(segment))
-	require.True(t, ok)
-	v.headers.put(v.headers.hash(bad), h)
-	_, err = v.Verify(t.Context(), forged)
-	require.ErrorIs(t, err, ErrAlgorithm)
-
-	again, err := v.Verify(t.Context(), known)
-	require.NoError(t, err)
-	assert.Same(t, claims, again)
+// What was removed, or put anew, does not come back from the older generation;
+// and what was removed can be put again.
+func TestMemoryForgetsInBothGenerations(t *testing.T) {
+	forEachMemory(t, func(t *testing.T, empty func(int) memory) {
+		m := empty(2)
+		m.remove(1)
+		m.put(1, 10)
+		m.put(2, 20)
+		m.put(3, 30) // 1 is of the previous generation now
+		m.put(1, 11)
+		value, _ := m.get(1)
+		assert.Equal(t, 11, value)
+		assert.Equal(t, 4, m.len())
+		m.remove(1)
+		_, ok := m.get(1)
+		assert.False(t, ok)
+		assert.Equal(t, 2, m.len(), "2 and 3")
+		m.put(1, 12)
+		value, _ = m.get(1)
+		assert.Equal(t, 12, value)
+	})
 }
 
-// twoTokens returns a good token, the same with another header, and the keys.
-func twoTokens(t *testing.T) (known, forged, keys string) {
-	t.Helper()
-	public, private, err := ed25519.GenerateKey(nil)
-	require.NoError(t, err)
-	encode := base64.RawURLEncoding.EncodeToString
-	claims := encode([]byte(`{"tenantId":"acme","exp":4102444800}`))
-	input := encode([]byte(`{"alg":"EdDSA","kid":"one"}`)) + "." + claims
-	signature := encode(ed25519.Sign(private, []byte(input)))
-	return input + "." + signature, encode([]byte(`{}`)) + "." + claims + "." + signature,
-		fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"%s"}]}`, encode(public))
-}
-
-// What is put in place of something is put in place of just that.
-func TestBoundedReplaces(t *testing.T) {
-	for name, aged := range map[string]int{"current": 0, "previous": 1} {
-		t.Run(name, func(t *testing.T) {
-			b := newBounded[string](1)
-			age := func() {
-				for i := range aged {
-					b.put(uint64(100+i), "passing")
-				}
+// They need no goroutine, so there is nothing to close.
+func TestMemoryHasNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	forEachMemory(t, func(t *testing.T, empty func(int) memory) {
+		for range 100 {
+			m := empty(2000)
+			for i := range 100 {
+				m.put(i, i)
 			}
-			b.put(1, "old")
-			age()
-			b.replace(1, "older", "wrong")
-			value, _ := b.get(1)
-			require.Equal(t, "old", value)
-			b.replace(1, "old", "new")
-			age()
-			value, _ = b.get(1)
-			require.Equal(t, "new", value)
-			b.remove(1)
-			b.replace(1, "new", "wrong")
-			_, ok := b.get(1)
-			require.False(t, ok)
-		})
-	}
+		}
+	})
+	assert.LessOrEqual(t, runtime.NumGoroutine(), before)
 }
 
 // A reader who found an old entry, and is late to promote it, brings what is
 // there by then.
-func TestBoundedPromotesTheNewest(t *testing.T) {
-	b := newBounded[string](1)
-	b.put(1, "old")
-	b.put(2, "")
-	b.put(1, "new") // the reader found "old" before this,
-	b.put(3, "")
-	key := string(binary.LittleEndian.AppendUint64(nil, 1))
-	b.shard(1).promote(key) // and comes here
-	value, ok := b.get(1)
+func TestMemoryPromotesTheNewest(t *testing.T) {
+	cache := newBounded[string](1)
+	cache.put("1", "old")
+	cache.put("2", "")
+	cache.put("1", "new") // the reader found "old" before this,
+	cache.put("3", "")
+	value, ok := cache.promote("1") // and comes here
 	require.True(t, ok)
 	assert.Equal(t, "new", value)
+
+	table := tableMemory{newTokenTable(1)}
+	table.put(1, 10)
+	table.put(2, 20)
+	table.put(1, 11)
+	table.put(3, 30)
+	hash := table.hash(1)
+	assert.Equal(t, instant(11), table.promote(table.shard(hash), hash).start)
+	table.remove(1)
+	assert.Nil(t, table.promote(table.shard(hash), hash))
 }

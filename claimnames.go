@@ -28,6 +28,8 @@ const (
 	fieldExpiresAt
 	fieldNotBefore
 	fieldIssuedAt
+
+	// From here on they are texts, or lists of texts.
 	fieldIssuer
 	fieldAudience
 	fieldSubject
@@ -38,6 +40,9 @@ const (
 	fieldAuthType
 	fieldEmail
 	fieldConfirmation
+
+	firstText  = fieldIssuer
+	textFields = fieldConfirmation - firstText + 1
 )
 
 // claimForms says of each field what its check is called and what form it must

@@ -6,7 +6,6 @@ package persauth
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // claimRules begins with the form of each claim; a claim that does not have its
@@ -41,22 +40,32 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 	},
 	{
 		name: "iss", err: ErrIssuer,
-		ok:   func(c *candidate, e *expectation) bool { return e.issuer == "" || c.issuer == e.issuer },
+		ok: func(c *candidate, e *expectation) bool {
+			return e.issuer == "" || string(c.get(fieldIssuer)) == e.issuer
+		},
 		want: func(_ *candidate, e *expectation) string { return orAny(e.issuer) },
-		got:  func(c *candidate, _ *expectation) string { return orNone(c.issuer) },
+		got:  func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldIssuer))) },
 	},
 	{
 		name: "aud", err: ErrAudience,
 		ok: func(c *candidate, e *expectation) bool {
-			return e.audience == "" || slices.Contains(c.audience, e.audience)
+			if e.audience == "" {
+				return true
+			}
+			for one := range elements(c.get(fieldAudience)) {
+				if string(one) == e.audience {
+					return true
+				}
+			}
+			return false
 		},
 		want: func(_ *candidate, e *expectation) string { return orAny(e.audience) },
-		got:  func(c *candidate, _ *expectation) string { return orNone(strings.Join(c.audience, ", ")) },
+		got:  func(c *candidate, _ *expectation) string { return orNone(joined(string(c.get(fieldAudience)))) },
 	},
 	{
 		name: "tenant", err: ErrTenant,
 		ok: func(c *candidate, e *expectation) bool {
-			return e.tenants == nil || c.tenantID == "" || e.tenants[c.tenantID]
+			return e.tenants == nil || len(c.get(fieldTenant)) == 0 || e.tenants[string(c.get(fieldTenant))]
 		},
 		want: func(_ *candidate, e *expectation) string {
 			if e.tenants == nil {
@@ -64,7 +73,7 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 			}
 			return oneOf(e.tenantNames)
 		},
-		got: func(c *candidate, _ *expectation) string { return orNone(c.tenantID) },
+		got: func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldTenant))) },
 	},
 })
 
@@ -105,14 +114,16 @@ func orAny(value string) string {
 	return quoted(value)
 }
 
-// window is the time in which claims that passed go on to pass: from its start
-// on, and before its end.
-func (c *Claims) window(e *expectation) (start, end instant) {
-	start = noInstant
+// start and end are the time in which claims that passed go on to pass: from the
+// start on, and before the end.
+func (c *Claims) start(e *expectation) instant {
+	start := noInstant
 	for _, t := range []instant{c.notBefore, c.issuedAt} {
 		if t != noInstant {
 			start = max(start, t.add(-e.leeway))
 		}
 	}
-	return start, c.expiresAt.add(e.leeway)
+	return start
 }
+
+func (c *Claims) end(e *expectation) instant { return c.expiresAt.add(e.leeway) }

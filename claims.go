@@ -4,10 +4,12 @@ package persauth
 // what they allow in authorize.go.
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -30,18 +32,39 @@ const (
 // whoever holds a *Claims holds the proof that the token was checked.
 //
 // Claims are immutable, safe for concurrent use, and shared: every request with
-// the same token may get the same *Claims. They do not hold the token.
+// the same token may get the same *Claims. They do not hold its signature, so
+// nobody can make a token of them.
+//
+// They are kept small, because a service may hold many: see docs/performance.md.
 type Claims struct {
-	subject, tenantID, businessID string
-	email, issuer, id             string
-	confirmation                  string
-	authType                      AuthType
-	roles, audience               []string
+	// text is the claims that are texts, one behind the other and each up to
+	// its end, and behind them the token without its signature.
+	text string
+	ends [textFields]uint16
+
+	keysStale, inGrace, remote bool
 
 	expiresAt, notBefore, issuedAt instant // absent: noInstant
+	checked                        instant // see Verification.CheckedAt; noInstant: never
 
-	payload      string // the claims as JSON
-	verification Verification
+	header *header
+}
+
+// get returns a claim that is a text, or, for a list, the list of its elements.
+func (c *Claims) get(field claimField) string {
+	i := field - firstText
+	start := uint16(0)
+	if i > 0 {
+		start = c.ends[i-1]
+	}
+	return c.text[start:c.ends[i]]
+}
+
+// payload returns the claims as JSON.
+func (c *Claims) payload() []byte {
+	_, segment, _ := strings.Cut(c.text[c.ends[textFields-1]:], ".")
+	payload, _ := base64.RawURLEncoding.DecodeString(segment) // it was decoded before
+	return payload
 }
 
 // Verification says how a token was verified.
@@ -76,34 +99,34 @@ const (
 )
 
 // Subject returns "sub" (RFC 7519 §4.1.2): the caller's id. It may be empty.
-func (c *Claims) Subject() string { return c.subject }
+func (c *Claims) Subject() string { return c.get(fieldSubject) }
 
 // TenantID returns the tenant that the token belongs to. It is never empty.
-func (c *Claims) TenantID() string { return c.tenantID }
+func (c *Claims) TenantID() string { return c.get(fieldTenant) }
 
 // BusinessID returns the business that the caller acts for, or "".
-func (c *Claims) BusinessID() string { return c.businessID }
+func (c *Claims) BusinessID() string { return c.get(fieldBusiness) }
 
 // Roles returns a copy of the caller's roles. What a role is worth depends on
 // where it is held: to decide by one, use [Claims.RequireBusinessRole] or
 // [Claims.RequireTenantRole].
-func (c *Claims) Roles() []string { return slices.Clone(c.roles) }
+func (c *Claims) Roles() []string { return slices.Collect(elements(c.get(fieldRole))) }
 
 // AuthType returns what kind of caller this is, or "" when the token does not
 // say.
-func (c *Claims) AuthType() AuthType { return c.authType }
+func (c *Claims) AuthType() AuthType { return AuthType(c.get(fieldAuthType)) }
 
 // Email returns "email", or "". It is personal data: do not log it.
-func (c *Claims) Email() string { return c.email }
+func (c *Claims) Email() string { return c.get(fieldEmail) }
 
 // Issuer returns "iss" (RFC 7519 §4.1.1), or "".
-func (c *Claims) Issuer() string { return c.issuer }
+func (c *Claims) Issuer() string { return c.get(fieldIssuer) }
 
 // Audience returns a copy of "aud" (RFC 7519 §4.1.3), or nil.
-func (c *Claims) Audience() []string { return slices.Clone(c.audience) }
+func (c *Claims) Audience() []string { return slices.Collect(elements(c.get(fieldAudience))) }
 
 // ID returns "jti" (RFC 7519 §4.1.7): the token's id, or "".
-func (c *Claims) ID() string { return c.id }
+func (c *Claims) ID() string { return c.get(fieldID) }
 
 // ExpiresAt returns "exp" (RFC 7519 §4.1.4) in UTC. It is never zero.
 func (c *Claims) ExpiresAt() time.Time { return c.expiresAt.orZero() }
@@ -118,17 +141,26 @@ func (c *Claims) IssuedAt() time.Time { return c.issuedAt.orZero() }
 // key that the token is bound to, or "". A token that is bound is only worth
 // something together with a proof by that key; [Verifier.Verify] sees the token
 // alone and cannot ask for one.
-func (c *Claims) Confirmation() string { return c.confirmation }
+func (c *Claims) Confirmation() string { return c.get(fieldConfirmation) }
 
 // Verification says how the token was verified.
-func (c *Claims) Verification() Verification { return c.verification }
+func (c *Claims) Verification() Verification {
+	v := Verification{Method: VerifiedLocally, KeysStale: c.keysStale, CheckedAt: c.checked.orZero(), InGrace: c.inGrace}
+	if c.remote {
+		v.Method = VerifiedRemotely
+	}
+	if c.header != nil {
+		v.KeyID, v.Algorithm = c.header.kid, c.header.alg
+	}
+	return v
+}
 
 // Decode stores the token's claims in v, a non-nil pointer, as JSON is stored
 // in Go values, for the claims that have no method here. Struct tags are those
 // of encoding/json; names are matched case-sensitively. Mind that claims that
 // Claims gives were checked and those that only Decode gives were not.
 func (c *Claims) Decode(v any) error {
-	if err := json.Unmarshal([]byte(c.payload), v); err != nil {
+	if err := json.Unmarshal(c.payload(), v); err != nil {
 		return fmt.Errorf("persauth: decode claims: %w", err)
 	}
 	return nil
@@ -139,7 +171,7 @@ func (c *Claims) MarshalJSON() ([]byte, error) {
 	if c == nil {
 		return nil, errors.New("persauth: no claims")
 	}
-	return []byte(c.payload), nil
+	return c.payload(), nil
 }
 
 // Format writes who the caller is, for every verb: never the email, nor claims
@@ -149,7 +181,7 @@ func (c *Claims) MarshalJSON() ([]byte, error) {
 // is inside; a nil *Claims is written as fmt writes any nil.
 func (c Claims) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "{sub:%q tenant:%q business:%q roles:%q authType:%q}",
-		c.subject, c.tenantID, c.businessID, c.roles, c.authType)
+		c.Subject(), c.TenantID(), c.BusinessID(), c.Roles(), c.AuthType())
 }
 
 // LogValue gives log/slog who the caller is: never the email, nor claims that
@@ -159,10 +191,10 @@ func (c *Claims) LogValue() slog.Value {
 		return slog.StringValue("no claims")
 	}
 	return slog.GroupValue(
-		slog.String("sub", c.subject),
-		slog.String("tenant", c.tenantID),
-		slog.String("business", c.businessID),
+		slog.String("sub", c.Subject()),
+		slog.String("tenant", c.TenantID()),
+		slog.String("business", c.BusinessID()),
 		slog.Any("roles", c.Roles()),
-		slog.String("authType", string(c.authType)),
+		slog.String("authType", string(c.AuthType())),
 	)
 }

@@ -82,7 +82,7 @@ func TestClaimsRoles(t *testing.T) {
 		`"ADMIN"`:           {"ADMIN"},
 		`["ADMIN"]`:         {"ADMIN"},
 		`["A","B","A"]`:     {"A", "B", "A"},
-		`[]`:                {},
+		`[]`:                nil,
 		`null`:              nil,
 		`""`:                {""},
 		`"A,B"`:             {"A,B"},

@@ -121,11 +121,11 @@ func decodeHeader(segment string) (*header, error) {
 		if m.value == nil {
 			continue
 		}
-		text, ok := jsonString(m.value)
+		member, ok := text(m.value)
 		if !ok {
 			return nil, &Error{Check: m.name, Want: "a string", Got: kindName(m.value), Err: ErrMalformed}
 		}
-		*m.into = text
+		*m.into = string(member)
 		if m.has != nil {
 			*m.has = true
 		}
@@ -249,32 +249,6 @@ func withoutContent(err error) error {
 		what = "a member name is not a string"
 	}
 	return fmt.Errorf("%s, at byte %d", what, syntax.ByteOffset)
-}
-
-// jsonString returns the text of a JSON string, and false for anything else.
-func jsonString(v jsontext.Value) (string, bool) {
-	if v.Kind() != '"' {
-		return "", false
-	}
-	text, err := jsontext.AppendUnquote(nil, v)
-	return string(text), err == nil
-}
-
-// jsonStrings returns the texts of a JSON array of strings, and false for
-// anything else.
-func jsonStrings(v jsontext.Value) ([]string, bool) {
-	var elements []jsontext.Value
-	if v.Kind() != '[' || json.Unmarshal(v, &elements) != nil {
-		return nil, false
-	}
-	texts := make([]string, len(elements))
-	for i, element := range elements {
-		var ok bool
-		if texts[i], ok = jsonString(element); !ok {
-			return nil, false
-		}
-	}
-	return texts, true
 }
 
 // kindName names the type of a JSON value for an error.

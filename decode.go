@@ -4,44 +4,52 @@ package persauth
 // valid UTF-8, bounded depth, and each claim that is known in its own form.
 
 import (
+	"bytes"
 	"math"
 	"strconv"
-	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// candidate is a set of claims on its way through the checks. Its Claims leave
-// the package only when all of them held.
+// candidate is a set of claims on its way through the checks. What it holds of
+// the payload are parts of it, where that is possible, so that reading takes no
+// memory.
 type candidate struct {
-	Claims
+	payload                        []byte
+	texts                          [textFields][]byte // lists as appendElement makes them
+	expiresAt, notBefore, issuedAt instant            // absent: noInstant
+
 	now   instant
-	wrong map[claimField]string // what was there in place of the right form
 	tree  []claimMember
+	wrong map[claimField]string // what was there in place of the right form
+	lists []byte                // room for lists
 }
+
+// get returns a claim that is a text or a list.
+func (c *candidate) get(field claimField) []byte { return c.texts[field-firstText] }
 
 // decode reads claims. The error says that the payload is not a strict JSON
 // object; claims of the wrong form are noted in the candidate.
-func (c *candidate) decode(payload string, tree []claimMember, now instant) error {
+func (c *candidate) decode(payload []byte, tree []claimMember, now instant) error {
 	if c.reset(payload, tree, now); !c.readPlain() {
 		c.reset(payload, tree, now)
-		if err := strictObject([]byte(payload), c); err != nil {
+		if err := strictObject(payload, c); err != nil {
 			return &Error{Check: "payload", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
 		}
 	}
 	if c.expiresAt == noInstant {
 		c.note(fieldExpiresAt, "none")
 	}
-	if c.tenantID == "" {
+	if len(c.get(fieldTenant)) == 0 {
 		c.note(fieldTenant, "none")
 	}
 	return nil
 }
 
-func (c *candidate) reset(payload string, tree []claimMember, now instant) {
-	*c = candidate{now: now, tree: tree}
-	c.payload = payload
-	c.expiresAt, c.notBefore, c.issuedAt = noInstant, noInstant, noInstant
+func (c *candidate) reset(payload []byte, tree []claimMember, now instant) {
+	*c = candidate{payload: payload, expiresAt: noInstant, notBefore: noInstant, issuedAt: noInstant,
+		now: now, tree: tree, lists: c.lists[:0]}
 }
 
 // note records that a claim does not have its form; the first word on it stays.
@@ -94,7 +102,7 @@ func (c *candidate) object(dec *jsontext.Decoder, tree []claimMember) error {
 
 // wholeObject is called behind an object that has claims inside.
 func (c *candidate) wholeObject(m *claimMember) {
-	if m.name == "cnf" && c.confirmation == "" {
+	if m.name == "cnf" && len(c.get(fieldConfirmation)) == 0 {
 		// Bound to something else (RFC 7800 §3.1), of which there will be no
 		// proof: not a bearer token.
 		c.note(fieldConfirmation, "an object without it")
@@ -103,7 +111,7 @@ func (c *candidate) wholeObject(m *claimMember) {
 
 // member stores the value of a member, which is a part of the payload and not
 // an object with claims inside.
-func (c *candidate) member(m *claimMember, v string) {
+func (c *candidate) member(m *claimMember, v []byte) {
 	if m.inner != nil {
 		c.notObject(m.inner, v)
 	} else {
@@ -113,28 +121,28 @@ func (c *candidate) member(m *claimMember, v string) {
 
 // findRaw finds a member by its name as it stands in the JSON text.
 func findRaw(tree []claimMember, name jsontext.Value) *claimMember {
-	bare, ok := text(string(name))
+	bare, ok := text(name)
 	if !ok {
 		return nil
 	}
-	return find(tree, bare)
+	return find(tree, string(bare))
 }
 
 // notObject notes v for all claims that should have been inside of it.
-func (c *candidate) notObject(tree []claimMember, v string) {
+func (c *candidate) notObject(tree []claimMember, v []byte) {
 	for _, m := range tree {
 		if m.inner != nil {
 			c.notObject(m.inner, v)
-		} else if v != "null" || !claimForms[m.field].optional {
+		} else if string(v) != "null" || !claimForms[m.field].optional {
 			c.note(m.field, kindName(jsontext.Value(v))+" around it")
 		}
 	}
 }
 
 // take stores one claim.
-func (c *candidate) take(field claimField, v string) {
+func (c *candidate) take(field claimField, v []byte) {
 	ok := true
-	if v == "null" && claimForms[field].optional {
+	if string(v) == "null" && claimForms[field].optional {
 		return
 	}
 	switch field {
@@ -144,80 +152,64 @@ func (c *candidate) take(field claimField, v string) {
 		c.notBefore, ok = numericDate(v)
 	case fieldIssuedAt:
 		c.issuedAt, ok = numericDate(v)
-	case fieldIssuer:
-		c.issuer, ok = text(v)
-	case fieldAudience:
-		c.audience, ok = texts(v)
-	case fieldSubject:
-		c.subject, ok = text(v)
-	case fieldID:
-		c.id, ok = text(v)
-	case fieldTenant:
-		c.tenantID, ok = text(v)
-		if ok && c.tenantID == "" {
-			c.note(field, "an empty string")
+	case fieldAudience, fieldRole:
+		start := len(c.lists)
+		if c.lists, ok = appendTexts(c.lists, v); ok {
+			c.texts[field-firstText] = c.lists[start:]
 		}
-	case fieldBusiness:
-		c.businessID, ok = text(v)
-	case fieldRole:
-		c.roles, ok = texts(v)
-	case fieldAuthType:
-		var t string
-		t, ok = text(v)
-		c.authType = AuthType(t)
-	case fieldEmail:
-		c.email, ok = text(v)
-	case fieldConfirmation:
-		c.confirmation, ok = text(v)
-		if ok && c.confirmation == "" {
-			c.note(field, "an empty jkt")
-		}
+	default:
+		c.texts[field-firstText], ok = text(v)
 	}
-	if !ok {
-		got := kindName(jsontext.Value(v))
-		if isNumber(v) {
-			got = "a number out of range"
-		}
-		c.note(field, got)
+	switch {
+	case !ok && isNumber(v):
+		c.note(field, "a number out of range")
+	case !ok:
+		c.note(field, kindName(jsontext.Value(v)))
+	case field == fieldTenant && len(c.get(field)) == 0:
+		c.note(field, "an empty string")
+	case field == fieldConfirmation && len(c.get(field)) == 0:
+		c.note(field, "an empty jkt")
 	}
 }
 
-// text returns a string claim: as a part of the payload where that is possible,
-// so that a claim costs no memory of its own.
-func text(v string) (string, bool) {
+// text returns what a JSON string says: as a part of it where that is possible.
+func text(v []byte) ([]byte, bool) {
 	if v[0] != '"' {
-		return "", false
+		return nil, false
 	}
-	if strings.IndexByte(v, '\\') < 0 {
+	if bytes.IndexByte(v, '\\') < 0 {
 		return v[1 : len(v)-1], true
 	}
-	return jsonString(jsontext.Value(v))
+	unquoted, err := jsontext.AppendUnquote(nil, v)
+	return unquoted, err == nil
 }
 
-// texts returns a claim that is one string or an array of strings.
-func texts(v string) ([]string, bool) {
+// appendTexts adds a claim that is one text, or an array of texts, to a list.
+func appendTexts(list, v []byte) ([]byte, bool) {
 	if v[0] != '[' {
 		one, ok := text(v)
-		return []string{one}, ok
+		return appendElement(list, one), ok
 	}
-	if one, ok := oneText(v); ok {
-		return []string{one}, true
+	if longer, ok := appendPlainTexts(list, v); ok {
+		return longer, true
 	}
-	return jsonStrings(jsontext.Value(v))
-}
-
-// oneText returns the text of an array of exactly one plain string.
-func oneText(v string) (string, bool) {
-	r := plainReader{text: v, at: 1}
-	if r.string() && r.take(']') && r.at == len(v) {
-		return v[2 : len(v)-2], true
+	var values []jsontext.Value
+	if json.Unmarshal(v, &values) != nil {
+		return list, false
 	}
-	return "", false
+	for _, value := range values {
+		one, ok := text(value)
+		if !ok {
+			return list, false
+		}
+		list = appendElement(list, one)
+	}
+	return list, true
 }
 
 // numericDate reads a NumericDate (RFC 7519 §2). Years past 9999 are refused:
 // they come from a clock in milliseconds, and such a token would never expire.
-func numericDate(v string) (instant, bool) {
+func numericDate(v []byte) (instant, bool) {
 	const yearZero, yearTenThousand = -62167219200, 253402300800
 	if !isNumber(v) {
 		return noInstant, false
@@ -225,21 +217,21 @@ func numericDate(v string) (instant, bool) {
 	if seconds, ok := plainSeconds(v); ok {
 		return instant(seconds * 1e6), true
 	}
-	f, err := strconv.ParseFloat(v, 64)
+	f, err := strconv.ParseFloat(string(v), 64)
 	if err != nil || f < yearZero || f >= yearTenThousand {
 		return noInstant, false
 	}
 	return instant(math.Floor(f * 1e6)), true
 }
 
-func isNumber(v string) bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
+func isNumber(v []byte) bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
 
 // plainSeconds reads what nearly every NumericDate is: a few digits.
-func plainSeconds(v string) (seconds int64, ok bool) {
+func plainSeconds(v []byte) (seconds int64, ok bool) {
 	if len(v) > 11 {
 		return 0, false
 	}
-	for _, digit := range []byte(v) {
+	for _, digit := range v {
 		if digit < '0' || digit > '9' {
 			return 0, false
 		}

@@ -81,7 +81,7 @@ func (v *Verifier) revokedUntil(r Revocation, now instant) instant {
 	}
 	t := v.take(r.Token)
 	defer t.release()
-	if r.ID == "" && v.read(t) == nil && t.claims.decode(string(t.payload), v.tree, now) == nil && t.claims.expiresAt != noInstant {
+	if r.ID == "" && v.read(t) == nil && t.claims.decode(t.payload, v.tree, now) == nil && t.claims.expiresAt != noInstant {
 		return t.claims.expiresAt
 	}
 	return now.add(defaultRevocation)

@@ -59,8 +59,11 @@ type proof struct {
 	known    bool // the key is already remembered
 	oldNonce bool
 
-	room [2 * maxProofSize]byte
+	room [2 * maxProofSize]byte // the payload, and what else is needed for a moment
 }
+
+// free is the room behind the payload.
+func (t *proof) free() []byte { return t.room[len(t.claims.payload):][:0] }
 
 var proofPool = sync.Pool{New: func() any { return new(proof) }}
 
@@ -81,7 +84,7 @@ func (p *proofs) offerNonce(h http.Header) {
 // check decides whether the token may be used by whoever sent the request.
 // oldNonce reports that its next proof should have another nonce.
 func (p *proofs) check(r *http.Request, found credentials, claims *Claims) (oldNonce bool, err error) {
-	bound := claims.confirmation != ""
+	bound := claims.Confirmation() != ""
 	switch {
 	case !bound && found.dpop:
 		return false, badBinding("a token that is bound to a key, with the scheme DPoP", "one that is not")
@@ -105,7 +108,7 @@ func (p *proofs) check(r *http.Request, found credentials, claims *Claims) (oldN
 	}
 	t := proofPool.Get().(*proof)
 	defer t.release()
-	if err := p.verify(t, values[0], r.Method, target, found.token, claims.confirmation); err != nil {
+	if err := p.verify(t, values[0], r.Method, target, found.token, claims.Confirmation()); err != nil {
 		return false, err
 	}
 	// Last, so that a proof that is not good uses up nothing.
@@ -135,22 +138,22 @@ func (p *proofs) verify(t *proof, text, method, target, token, thumbprint string
 	if subtle.ConstantTimeCompare([]byte(t.key.key.Thumbprint), []byte(thumbprint)) != 1 {
 		return badBinding("a proof by the key that the token is bound to", "one by another")
 	}
-	signature, err := decodeSegment(t.room[:0], t.signature, "signature")
+	signature, err := decodeSegment(t.free(), t.signature, "signature")
 	if err != nil {
 		return badProof("signature", "base64url", "something else")
 	}
-	if !t.key.algorithm.verify(t.key.key.public, append(t.room[len(signature):][:0], t.signingInput...), signature) {
+	if !t.key.algorithm.verify(t.key.key.public, append(t.free()[len(signature):len(signature)], t.signingInput...), signature) {
 		return badProof("signature", "one by the key in the proof", "another")
 	}
 	if !t.known && len(t.header) <= rememberedProofHeader {
-		p.keys.put(p.keys.hash(thumbprint), t.key)
+		p.keys.put(t.key.key.Thumbprint, t.key)
 	}
 	return nil
 }
 
 // known returns what a header stood for before.
 func (p *proofs) known(thumbprint, header string) (*proofKey, bool) {
-	k, ok := p.keys.get(p.keys.hash(thumbprint))
+	k, ok := p.keys.get(thumbprint)
 	return k, ok && k.segment == header
 }
 
@@ -194,31 +197,31 @@ func (p *proofs) readHeader(segment string) (*proofKey, error) {
 // checkClaims holds a proof against the request (§4.3).
 func (p *proofs) checkClaims(t *proof, method, target, token string) error {
 	c := &t.claims
-	if c.htm != method {
-		return badProof("htm", quoted(method), quoted(c.htm))
+	if string(c.htm) != method {
+		return badProof("htm", quoted(method), quoted(string(c.htm)))
 	}
-	if c.htu != target {
-		if htu, ok := normalURL(c.htu); !ok || htu != target {
+	if string(c.htu) != target {
+		if htu, ok := normalURL(string(c.htu)); !ok || htu != target {
 			return badProof("htu", quoted(target), quoted(htu)) // without a query, which may have secrets
 		}
 	}
-	if c.jti == "" || len(c.jti) > maxProofID {
+	if len(c.jti) == 0 || len(c.jti) > maxProofID {
 		return badProof("jti", fmt.Sprintf("1 to %d bytes", maxProofID), fmt.Sprintf("%d", len(c.jti)))
 	}
 	if now := instantOf(p.now()); c.iat > now.add(p.leeway) || c.iat.add(p.cfg.MaxAge) <= now {
 		return badProof("iat", fmt.Sprintf("at most %v before %v, and %v after", p.cfg.MaxAge, now, p.leeway), c.iat.String())
 	}
-	hash := sha256.Sum256(append(t.room[:0], token...))
+	hash := sha256.Sum256(append(t.free(), token...))
 	var ath [43]byte
 	base64.RawURLEncoding.Encode(ath[:], hash[:])
-	if subtle.ConstantTimeCompare([]byte(c.ath), ath[:]) != 1 {
+	if subtle.ConstantTimeCompare(c.ath, ath[:]) != 1 {
 		return badProof("ath", "the hash of the token", "another, or none")
 	}
 	if p.nonces == nil {
 		return nil
 	}
 	var good bool
-	if good, t.oldNonce = p.nonces.good(c.nonce, p.now()); !good {
+	if good, t.oldNonce = p.nonces.good(string(c.nonce), p.now()); !good {
 		e := badProof("nonce", "the one in DPoP-Nonce", "another, or none")
 		e.code = "use_dpop_nonce"
 		return e
@@ -230,7 +233,7 @@ func (p *proofs) checkClaims(t *proof, method, target, token string) error {
 // can use up the ids of another client. It is remembered for as long as any
 // instance may still accept the proof, by a clock that is a little behind.
 func (p *proofs) once(ctx context.Context, t *proof) error {
-	id := sha256.Sum256(append(append(append(t.room[:0], t.key.key.Thumbprint...), 0), t.claims.jti...))
+	id := sha256.Sum256(append(append(append(t.free(), t.key.key.Thumbprint...), 0), t.claims.jti...))
 	until := t.claims.iat.add(p.cfg.MaxAge + p.leeway)
 	first, err := p.cfg.Replays.Claim(ctx, base64.RawURLEncoding.EncodeToString(id[:]), until.time())
 	switch {

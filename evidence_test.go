@@ -66,8 +66,9 @@ func (e *evidence) hideToken(token string) {
 	}
 }
 
-// verbs are all that fmt knows, and one that it does not.
-const verbs = "%v %+v %#v %s %q %x %X %d %t %p %z\n"
+// verbs are all that fmt knows but %p, and one that it does not. For %p of what
+// is no pointer fmt asks no method, and shows what is inside.
+const verbs = "%v %+v %#v %s %q %x %X %d %t %z\n"
 
 func (e *evidence) printed(value any) {
 	n := strings.Count(verbs, "%") - strings.Count(verbs, "%%")
@@ -114,6 +115,7 @@ func (e *evidence) verified(v *persauth.Verifier, token string) error {
 	for _, claims := range []*persauth.Claims{claims, live, report.Claims} {
 		if e.printed(claims); claims != nil {
 			e.printed(*claims)
+			assert.NotContains(e.t, fmt.Sprintf("%p", *claims), token[strings.LastIndexByte(token, '.')+1:])
 			e.log().Info("verified", "claims", claims, "copy", *claims)
 			e.failed(claims.Decode(new(string)))
 			e.failed(claims.RequireTenantRole("other", "other"))

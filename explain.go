@@ -52,7 +52,7 @@ func (v *Verifier) Explain(ctx context.Context, token string) Report {
 	claims, err := v.verify(ctx, token, v.recall(token, keys, now), keys, now)
 	r := Report{Valid: err == nil, Err: err, Claims: claims}
 	r.describe(v, token)
-	if claims != nil && !claims.verification.CheckedAt.IsZero() {
+	if claims != nil && claims.checked != noInstant {
 		r.Checks = append(r.Checks, Check{"remote", Passed, "a token that PERS accepts", "one that it does"})
 	}
 	// What depends on others, and on the moment, is in the error alone.
@@ -94,7 +94,7 @@ func (r *Report) describe(v *Verifier, token string) {
 		r.note(unreadable, "encoding", "", "")
 		return
 	}
-	err = t.claims.decode(string(t.payload), v.tree, v.clock())
+	err = t.claims.decode(t.payload, v.tree, v.clock())
 	if r.note(err, "payload", "a strict JSON object", fmt.Sprintf("one of %d bytes", len(t.payload))) {
 		applyRules(r, claimRules, &t.claims, v.expect)
 	}

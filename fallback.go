@@ -100,7 +100,6 @@ type question struct {
 
 // refusal is what is remembered of a token that PERS did not accept.
 type refusal struct {
-	token tokenDigest
 	until instant
 	err   *Error
 }
@@ -145,7 +144,7 @@ func aboutToken(err error) bool {
 // The answer is to a question that was put at since or later. With never, it is
 // to one that is put from now on.
 func (o *oracle) ask(ctx context.Context, about *remembered, why purpose, since instant) (*Claims, error) {
-	kid := about.claims.verification.KeyID
+	kid := about.claims.header.kid
 	if ctx.Err() != nil { // do not ask for somebody who has left
 		return nil, withKeyID(interrupted(ctx, "remote"), kid)
 	}
@@ -171,7 +170,7 @@ func (o *oracle) later(about *remembered, why purpose) {
 // one after it, or a new one.
 func (o *oracle) join(about *remembered, why purpose, since instant) (*question, error) {
 	now := instantOf(o.now())
-	digest := digestToken(about.token)
+	digest := digestToken(about.token())
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if q := o.asking[digest]; q != nil {
@@ -187,9 +186,9 @@ func (o *oracle) join(about *remembered, why purpose, since instant) (*question,
 		}
 		return q.next, nil
 	}
-	if r, ok := o.refused.get(o.refused.hash(string(digest[:]))); ok && since != never && r.token == digest && r.until.ahead(now, refusedFor) &&
+	if r, ok := o.refused.get(string(digest[:])); ok && since != never && r.until.ahead(now, refusedFor) &&
 		(about.key == nil || r.err.Err != ErrRejected) {
-		return nil, copyOf(r.err, about.claims.verification.KeyID)
+		return nil, copyOf(r.err, about.claims.header.kid)
 	}
 	if err := o.permitted(why, now); err != nil {
 		return nil, err
@@ -206,7 +205,7 @@ func (o *oracle) start(q *question, digest tokenDigest, now instant) {
 	l := o.lanes[q.why]
 	l.counts.Asked++
 	o.running.Go(func() {
-		err := o.put(q.about.token, &q.about.claims, q.why)
+		err := o.put(q.about.token(), &q.about.claims, q.why)
 		after := instantOf(o.now())
 		q.claims, q.err = o.conclude(q.about, q.asked, err)
 		o.remember(digest, q.err, after)
@@ -294,20 +293,20 @@ func (o *oracle) failing(p purpose) bool {
 
 // remember keeps a refusal, so that the same token does not ask again at once.
 func (o *oracle) remember(digest tokenDigest, err error, now instant) {
-	hash := o.refused.hash(string(digest[:]))
+	key := string(digest[:])
 	var e *Error
 	if !errors.As(err, &e) {
-		o.refused.remove(hash)
+		o.refused.remove(key)
 		return
 	}
 	switch e.Err {
 	case ErrRejected, ErrExpired, ErrNotYetValid:
-		o.refused.put(hash, &refusal{digest, now.add(refusedFor), e})
+		o.refused.put(key, &refusal{now.add(refusedFor), e})
 	case ErrRemoteMismatch:
-		o.refused.put(hash, &refusal{digest, now.add(mismatchFor), e})
+		o.refused.put(key, &refusal{now.add(mismatchFor), e})
 	case ErrUnavailable:
 		if aboutToken(e) { // or one odd token could use up everyone's calls
-			o.refused.put(hash, &refusal{digest, now.add(mismatchFor), e})
+			o.refused.put(key, &refusal{now.add(mismatchFor), e})
 		}
 	}
 }

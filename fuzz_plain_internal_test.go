@@ -22,11 +22,11 @@ func FuzzPlain(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var plain, full candidate
-		plain.reset(string(raw), tree, fuzzTime)
+		plain.reset(raw, tree, fuzzTime)
 		if !plain.readPlain() {
 			return
 		}
-		full.reset(string(raw), tree, fuzzTime)
+		full.reset(raw, tree, fuzzTime)
 		if err := strictObject(raw, &full); err != nil {
 			t.Fatalf("taken, and the library says %v: %q", err, raw)
 		}

@@ -5,8 +5,6 @@ package persauth
 // byte. Whatever is not as plain as that is left to the JSON library, so this
 // file may give up at any byte, and must never take what the library would not.
 
-import "strings"
-
 const (
 	// plainNames is how many members an object may have here: each name is
 	// compared to all before it.
@@ -17,7 +15,7 @@ const (
 // plainReader is a place in a payload.
 type plainReader struct {
 	c    *candidate
-	text string
+	text []byte
 	at   int
 }
 
@@ -44,7 +42,7 @@ func (r *plainReader) object(tree []claimMember, depth int) bool {
 	if r.take('}') {
 		return true
 	}
-	var names [plainNames]string
+	var names [plainNames][]byte
 	for n := range names {
 		start := r.at
 		if !r.string() {
@@ -52,12 +50,12 @@ func (r *plainReader) object(tree []claimMember, depth int) bool {
 		}
 		name := r.text[start+1 : r.at-1]
 		for _, before := range names[:n] {
-			if name == before {
+			if string(name) == string(before) {
 				return false
 			}
 		}
 		names[n] = name
-		if !r.take(':') || !r.member(find(tree, name), depth) {
+		if !r.take(':') || !r.member(find(tree, string(name)), depth) {
 			return false
 		}
 		if r.take('}') {
@@ -105,7 +103,7 @@ func (r *plainReader) value(depth int) bool {
 		return r.integer()
 	}
 	for _, word := range []string{"true", "false", "null"} {
-		if strings.HasPrefix(r.text[r.at:], word) {
+		if rest := r.text[r.at:]; len(rest) >= len(word) && string(rest[:len(word)]) == word {
 			r.at += len(word)
 			return true
 		}
@@ -157,5 +155,26 @@ func (r *plainReader) integer() bool {
 		r.at++
 	}
 	digits := r.text[start:r.at]
-	return digits != "" && (digits[0] != '0' || len(digits) == 1)
+	return len(digits) > 0 && (digits[0] != '0' || len(digits) == 1)
+}
+
+// appendPlainTexts adds an array of strings to a list, or reports false.
+func appendPlainTexts(list, v []byte) ([]byte, bool) {
+	r := plainReader{text: v}
+	if !r.take('[') {
+		return nil, false
+	}
+	for {
+		start := r.at
+		if !r.string() {
+			return nil, false
+		}
+		list = appendElement(list, v[start+1:r.at-1])
+		if r.take(']') {
+			return list, r.at == len(v)
+		}
+		if !r.take(',') {
+			return nil, false
+		}
+	}
 }

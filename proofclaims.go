@@ -11,10 +11,10 @@ import (
 
 // proofClaims are the claims of a proof that are looked at.
 type proofClaims struct {
-	htm, htu, jti, ath, nonce string
+	htm, htu, jti, ath, nonce []byte // most are parts of the payload
 	iat                       instant
 
-	payload string // what most of the strings are parts of
+	payload []byte
 }
 
 // readClaims decodes the payload of t.
@@ -23,7 +23,7 @@ func (t *proof) readClaims() error {
 	if err != nil {
 		return badProof("payload", "base64url", "something else")
 	}
-	t.claims = proofClaims{iat: noInstant, payload: string(raw)}
+	t.claims = proofClaims{iat: noInstant, payload: raw}
 	if strictObject(raw, &t.claims) != nil {
 		return badProof("payload", "a strict JSON object with claims of the right type", "something else")
 	}
@@ -64,7 +64,7 @@ func (c *proofClaims) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return err
 }
 
-func (c *proofClaims) place(member string) *string {
+func (c *proofClaims) place(member string) *[]byte {
 	switch member {
 	case "htm":
 		return &c.htm

@@ -10,24 +10,19 @@ import "strings"
 // in their header only by key.
 const rememberedHeaders = 256
 
-// remembered is a token that passed every check. It is immutable.
+// remembered is a token that passed every check. It is immutable, and no larger
+// than it need be: see docs/performance.md.
 type remembered struct {
-	claims     Claims
-	token      string
-	key        *publicKey // nil: PERS vouched for it
-	start, end instant    // the token is in time from start until before end
-
-	checked instant // when PERS was asked, and vouched for it; noInstant: it was not
-	renew   instant // from here on a new verdict should be asked for
-	due     instant // from here on the verdict is too old
-	denied  uint64  // the version of the deny list that it was held against
+	claims Claims
+	whole  string     // the text of the claims, with the token's signature behind it
+	key    *publicKey // nil: PERS vouched for it
+	start  instant    // before it the token is not good yet, or its word of PERS not to be trusted
+	renew  instant    // from here on a new word of PERS should be asked for
+	denied uint64     // the version of the deny list that it was held against
 }
 
-// knownHeader is a header that passed its rules, of a token whose signature held.
-type knownHeader struct {
-	segment string
-	header  *header
-}
+// token returns the token itself.
+func (r *remembered) token() string { return r.whole[r.claims.ends[textFields-1]:] }
 
 // recall returns a token that was verified before, if it still would be: it is
 // in time, its key is still in the set and not too old, and nobody revoked it.
@@ -37,22 +32,22 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 		return nil
 	}
 	hash := v.seen.hash(token)
-	r, ok := v.seen.get(hash)
+	r := v.seen.get(hash)
 	// Two tokens may have one hash: only the same token, byte by byte, is it.
-	if !ok || r.token != token {
+	if r == nil || r.token() != token {
 		return nil
 	}
 	if r.key != nil && (keys == nil || r.key.gone.Load()) || now < r.start {
 		return nil
 	}
 	version := v.denied.version.Load()
-	if now >= r.end || version != r.denied && v.denied.has(token, r.claims.id, now) {
+	if now >= r.claims.end(v.expect) || version != r.denied && v.denied.has(token, r.claims.ID(), now) {
 		v.seen.remove(hash)
 		return nil
 	}
-	if stale := keys != nil && keys.stale(now); stale != r.claims.verification.KeysStale || version != r.denied {
+	if stale := keys != nil && keys.stale(now); stale != r.claims.keysStale || version != r.denied {
 		renewed := *r
-		renewed.claims.verification.KeysStale = stale
+		renewed.claims.keysStale = stale
 		renewed.denied = version
 		v.seen.replace(hash, r, &renewed)
 		r = &renewed
@@ -63,26 +58,35 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 // record is what there is to remember of a token, in a form that outlives t. Of
 // one whose signature held, it keeps the header.
 func (v *Verifier) record(t *parsed, f finding) *remembered {
-	r := &remembered{claims: t.claims.Claims, token: t.kept, key: f.key,
-		checked: noInstant, renew: never, due: never, denied: f.denied}
-	r.claims.verification = Verification{Method: VerifiedLocally, Algorithm: t.header.alg, KeyID: t.header.kid}
-	if f.keys != nil {
-		r.claims.verification.KeysStale = f.keys.stale(t.claims.now)
+	r := &remembered{key: f.key, renew: never, denied: f.denied}
+	c := &t.claims
+	r.claims = Claims{
+		header: t.header, remote: f.key == nil, keysStale: f.keys != nil && f.keys.stale(c.now),
+		expiresAt: c.expiresAt, notBefore: c.notBefore, issuedAt: c.issuedAt, checked: noInstant,
 	}
-	if f.key == nil {
-		r.claims.verification.Method = VerifiedRemotely
-	} else if !t.known {
-		segment := strings.Clone(t.segments.header)
-		v.headers.put(v.headers.hash(segment), &knownHeader{segment, t.header})
+	r.keep(t)
+	r.start = r.claims.start(v.expect)
+	if f.key != nil && !t.known {
+		v.headers.put(strings.Clone(t.segments.header), t.header)
 	}
-	r.start, r.end = r.claims.window(v.expect)
 	return r
 }
 
-// knownHeader returns the header that a segment was found to stand for before.
-func (v *Verifier) knownHeader(segment string) (*header, bool) {
-	if known, ok := v.headers.get(v.headers.hash(segment)); ok && known.segment == segment {
-		return known.header, true
+// keep copies the token and the texts of its claims, in one piece of memory. The
+// copy makes sure that nobody changes the token later, as callers with a recycled
+// buffer do, and keeps no larger text alive.
+func (r *remembered) keep(t *parsed) {
+	size := len(t.token)
+	for _, text := range t.claims.texts {
+		size += len(text)
 	}
-	return nil, false
+	var whole strings.Builder
+	whole.Grow(size)
+	for i, text := range t.claims.texts {
+		whole.Write(text)
+		r.claims.ends[i] = uint16(whole.Len())
+	}
+	whole.WriteString(t.token)
+	r.whole = whole.String()
+	r.claims.text = r.whole[:size-len(t.token)+len(t.signingInput)]
 }

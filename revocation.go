@@ -106,7 +106,7 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 
 // recheck is for a remembered token whose verdict is due for renewal.
 func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Claims, error) {
-	if now < r.due {
+	if now < v.due(r) {
 		if claims, err := v.adopt(r, now); claims != nil || err != nil {
 			return claims, err
 		}
@@ -115,11 +115,11 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Cl
 	}
 	if r.key == nil {
 		// The key may have come in the meantime.
-		t := v.take(r.token)
+		t := v.take(r.token())
 		defer t.release()
 		return v.anew(ctx, t, v.keys.held(now), now, forRevocation)
 	}
-	inGrace := func() bool { return v.clock() < r.due.add(v.revocation.grace) }
+	inGrace := func() bool { return v.clock() < v.due(r).add(v.revocation.grace) }
 	if inGrace() && v.oracle.failing(forRevocation) {
 		v.oracle.later(r, forRevocation) // nobody waits for an answer that will hardly come
 		return v.graceful(r), nil
@@ -139,7 +139,7 @@ func (v *Verifier) adopt(r *remembered, now instant) (*Claims, error) {
 	if r.key != nil {
 		return nil, nil
 	}
-	t := v.take(r.token)
+	t := v.take(r.token())
 	defer t.release()
 	f := finding{keys: v.keys.held(now), denied: v.denied.version.Load()}
 	err := v.read(t)
@@ -153,20 +153,20 @@ func (v *Verifier) adopt(r *remembered, now instant) (*Claims, error) {
 		err = v.check(t, now)
 	}
 	if err != nil {
-		v.seen.remove(v.seen.hash(r.token))
+		v.seen.remove(v.seen.hash(r.token()))
 		return nil, err
 	}
-	adopted := v.vouched(v.record(t, f), r.checked)
-	v.seen.replace(v.seen.hash(r.token), r, adopted)
+	adopted := v.vouched(v.record(t, f), r.claims.checked)
+	v.seen.replace(v.seen.hash(r.token()), r, adopted)
 	return &adopted.claims, nil
 }
 
 // graceful marks a remembered token as one that passes by grace.
 func (v *Verifier) graceful(r *remembered) *Claims {
-	if !r.claims.verification.InGrace {
+	if !r.claims.inGrace {
 		marked := *r
-		marked.claims.verification.InGrace = true
-		v.seen.replace(v.seen.hash(r.token), r, &marked)
+		marked.claims.inGrace = true
+		v.seen.replace(v.seen.hash(r.token()), r, &marked)
 		r = &marked
 	}
 	return &r.claims
@@ -174,7 +174,7 @@ func (v *Verifier) graceful(r *remembered) *Claims {
 
 // conclude draws the conclusion from PERS' answer to a question about r.
 func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, error) {
-	hash, now := v.seen.hash(r.token), v.clock()
+	hash, now := v.seen.hash(r.token()), v.clock()
 	switch {
 	case err == nil:
 		renewed := v.vouched(r, asked)
@@ -196,7 +196,7 @@ func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, e
 		return nil, &Error{Check: "iat", Want: "earlier than now, by the clock of PERS", Got: r.claims.issuedAt.String(), Err: ErrNotYetValid}
 	}
 	// The signature is good and the token is not: that is for good.
-	v.denied.token(r.token, r.end, now)
+	v.denied.token(r.token(), r.claims.end(v.expect), now)
 	return nil, errRevoked("PERS")
 }
 
@@ -207,17 +207,24 @@ func errRevoked(by string) *Error {
 // vouched is r with PERS' word on it, for which it was asked at a time.
 func (v *Verifier) vouched(r *remembered, asked instant) *remembered {
 	renewed := *r
-	renewed.claims.verification.InGrace = false
-	renewed.claims.verification.CheckedAt = asked.time()
-	renewed.checked, renewed.renew, renewed.due = asked, never, never
+	renewed.claims.inGrace = false
+	renewed.claims.checked, renewed.renew = asked, never
 	// A clock that shows a time before that was put back since, and how old
 	// the word is cannot be told.
 	renewed.start = max(renewed.start, asked.add(-clockSlack))
 	if maxAge, ages := v.maxAge(r); ages {
 		renewed.renew = asked.add(maxAge / 5 * 4)
-		renewed.due = asked.add(maxAge)
 	}
 	return &renewed
+}
+
+// due is when PERS' word on a token is too old.
+func (v *Verifier) due(r *remembered) instant {
+	maxAge, ages := v.maxAge(r)
+	if !ages || r.claims.checked == noInstant {
+		return never
+	}
+	return r.claims.checked.add(maxAge)
 }
 
 // maxAge returns how old PERS' word on a token may get, and whether there has to

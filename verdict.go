@@ -29,7 +29,7 @@ func (o *oracle) believe(body []byte, own *Claims) error {
 	if v.ErrorMessage != nil && *v.ErrorMessage != "" {
 		return mismatch(`"valid" or an error message`, "both")
 	}
-	if v.TenantID != nil && *v.TenantID != "" && *v.TenantID != own.tenantID {
+	if v.TenantID != nil && *v.TenantID != "" && *v.TenantID != own.TenantID() {
 		// The answer is not quoted: whoever wrote it knows the project key.
 		return mismatch("the token's own tenant", "another")
 	}
@@ -42,18 +42,18 @@ func (o *oracle) believe(body []byte, own *Claims) error {
 // samePayload compares the claims that say whose token this is.
 func (c *Claims) samePayload(payload jsontext.Value, tree []claimMember) error {
 	var theirs candidate
-	if err := theirs.decode(string(payload), tree, 0); err != nil {
+	if err := theirs.decode(payload, tree, 0); err != nil {
 		return mismatch("the token's payload", "something else")
 	}
 	for _, claim := range []struct {
 		field claimField
 		same  bool
 	}{
-		{fieldSubject, theirs.subject == c.subject},
-		{fieldTenant, theirs.tenantID == c.tenantID},
-		{fieldBusiness, theirs.businessID == c.businessID},
+		{fieldSubject, string(theirs.get(fieldSubject)) == c.Subject()},
+		{fieldTenant, string(theirs.get(fieldTenant)) == c.TenantID()},
+		{fieldBusiness, string(theirs.get(fieldBusiness)) == c.BusinessID()},
 		{fieldExpiresAt, theirs.expiresAt == c.expiresAt},
-		{fieldID, theirs.id == c.id},
+		{fieldID, string(theirs.get(fieldID)) == c.ID()},
 	} {
 		// A claim of the wrong form reads as if it were not there.
 		if _, wrong := theirs.wrong[claim.field]; wrong || !claim.same {

@@ -20,8 +20,8 @@ type Verifier struct {
 	tree    []claimMember
 	keys    *keyring
 	now     func() time.Time
-	seen    *bounded[*remembered]
-	headers *bounded[*knownHeader] // headers of tokens whose signature held
+	seen    *tokenTable
+	headers *bounded[*header] // by their segment: headers of tokens whose signature held
 
 	oracle     *oracle // nil: PERS is not asked about tokens
 	strangers  bool    // PERS is asked about tokens whose key is not at hand
@@ -54,8 +54,8 @@ func New(cfg Config) (*Verifier, error) {
 		tree:       tree,
 		keys:       keys,
 		now:        cfg.Now,
-		seen:       newBounded[*remembered](cfg.CacheTokens),
-		headers:    newBounded[*knownHeader](rememberedHeaders),
+		seen:       newTokenTable(cfg.CacheTokens),
+		headers:    newBounded[*header](rememberedHeaders),
 		revocation: cfg.Revocation,
 		denied:     newDenyList(),
 		sources:    cfg.TokenSources,
@@ -109,7 +109,7 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instan
 	r := v.record(t, f)
 	maxAge, ask := v.maxAge(r)
 	if v.oracle == nil || !ask {
-		v.seen.put(v.seen.hash(r.token), r)
+		v.seen.put(v.seen.hash(t.token), r)
 		return &r.claims, nil
 	}
 	if !f.stranger {
@@ -214,7 +214,6 @@ type parsed struct {
 	payload []byte
 	sig     []byte
 	claims  candidate
-	kept    string // a copy of the token; see keep
 
 	// room takes the payload, the signature and the signing input.
 	room [2 * maxTokenSize]byte
@@ -230,7 +229,7 @@ func (v *Verifier) take(token string) *parsed {
 
 func (t *parsed) release() {
 	t.segments, t.token, t.header, t.known = segments{}, "", nil, false
-	t.payload, t.sig, t.claims, t.kept = nil, nil, candidate{}, ""
+	t.payload, t.sig, t.claims = nil, nil, candidate{lists: t.claims.lists}
 	parsedPool.Put(t)
 }
 
@@ -242,7 +241,7 @@ func (v *Verifier) read(t *parsed) (err error) {
 	if t.segments, err = split(t.token); err != nil {
 		return err
 	}
-	if t.header, t.known = v.knownHeader(t.segments.header); !t.known {
+	if t.header, t.known = v.headers.get(t.segments.header); !t.known {
 		if t.header, err = decodeHeader(t.segments.header); err != nil {
 			return err
 		}
@@ -260,18 +259,6 @@ func (t *parsed) decode() (err error) {
 	}
 	t.payload, err = decodeSegment(t.room[len(t.sig):len(t.sig)], t.segments.payload, "payload")
 	return err
-}
-
-// keep copies the token and its payload, in one piece of memory, to what outlives
-// t, and returns the payload. The copy makes sure that nobody changes the text
-// later, as callers with a recycled buffer do, and keeps no larger text alive.
-func (t *parsed) keep() (payload string) {
-	var both strings.Builder
-	both.Grow(len(t.token) + len(t.payload))
-	both.WriteString(t.token)
-	both.Write(t.payload)
-	t.kept = both.String()[:len(t.token)]
-	return both.String()[len(t.token):]
 }
 
 // input returns the signing input, in a form that the standard library takes.
@@ -345,7 +332,7 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown
 
 // check reads the claims into t and applies every rule to them.
 func (v *Verifier) check(t *parsed, now instant) error {
-	err := t.claims.decode(t.keep(), v.tree, now)
+	err := t.claims.decode(t.payload, v.tree, now)
 	if err == nil {
 		rules := claimRules
 		if t.claims.wrong == nil {
@@ -353,7 +340,7 @@ func (v *Verifier) check(t *parsed, now instant) error {
 		}
 		err = allFailures(rules, &t.claims, v.expect)
 	}
-	if err == nil && v.denied.has(t.token, t.claims.id, now) {
+	if err == nil && v.denied.version.Load() > 0 && v.denied.has(t.token, string(t.claims.get(fieldID)), now) {
 		err = errRevoked("this service")
 	}
 	return withKeyID(err, t.header.kid)

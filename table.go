@@ -1,0 +1,255 @@
+package persauth
+
+// The memory of verified tokens. A look-up takes no lock and touches few lines of
+// memory, because it is all that most requests cost; see docs/performance.md.
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// shardSize is how many tokens a shard is for, at the least, in a table of
+	// several. Hashes do not spread evenly, so a shard has room for a quarter
+	// more; that is over five standard deviations.
+	shardSize = 512
+	// hashedTail is how much of a token is hashed, in bytes. It is a part of
+	// the signature, which no two tokens share by chance.
+	hashedTail = 32
+)
+
+// tokenTable remembers verified tokens. It keeps at least the most recently used
+// ones, as many as it was made for, and at most two and a half times as many,
+// without a goroutine to tidy up: it forgets a generation at a time. Safe for
+// concurrent use.
+//
+// The hash only says where to look. A stranger may write down a token that has
+// the hash of another, so whoever gets a token from here must compare all of it.
+type tokenTable struct {
+	seed   maphash.Seed
+	shards []tableShard
+}
+
+// tableShard is a part of the table that is filled, and grows old, by itself.
+type tableShard struct {
+	held  atomic.Pointer[generations] // nil: none yet
+	mu    sync.Mutex                  // held to write
+	limit int                         // entries in a generation
+	_     [40]byte                    // what hits write is another cache line
+
+	found atomic.Uint64 // calls of get that found something
+	_     [56]byte
+}
+
+// generations are a shard's entries: when the current generation is full it
+// becomes the previous one, and the one before that is dropped. They are replaced
+// together, so that a reader never sees the one without the other.
+type generations struct{ current, previous *generation }
+
+// generation is a hash table with open addressing that never grows, and in which
+// a slot keeps its hash for good, so that it can be read without a lock.
+type generation struct {
+	slots []slot
+	used  int          // slots with a hash; guarded by the shard's mu
+	live  atomic.Int64 // slots with a token
+}
+
+// slot holds a token. Its hash is written after the token, and never changed.
+type slot struct {
+	hash  atomic.Uint64              // zero: free
+	token atomic.Pointer[remembered] // nil: free, or removed
+}
+
+// newTokenTable makes a table for at least size tokens. Each shard takes its
+// memory when its first token comes.
+func newTokenTable(size int) *tokenTable {
+	t := &tokenTable{seed: maphash.MakeSeed(), shards: make([]tableShard, max(size/shardSize, 1))}
+	limit := max(size, 1)
+	if n := len(t.shards); n > 1 {
+		limit = size/n + size/n/4
+	}
+	for i := range t.shards {
+		t.shards[i].limit = limit
+	}
+	return t
+}
+
+// hash returns the hash of a token, which is never zero.
+func (t *tokenTable) hash(token string) uint64 {
+	return maphash.String(t.seed, token[max(len(token)-hashedTail, 0):]) | 1
+}
+
+// shard returns where a hash belongs. It uses up the upper bits of the hash, and
+// the position in the shard those that are left over.
+func (t *tokenTable) shard(hash uint64) *tableShard {
+	i, _ := bits.Mul64(hash, uint64(len(t.shards)))
+	return &t.shards[i]
+}
+
+// position returns where in a generation the search for a hash begins.
+func (t *tokenTable) position(hash uint64, g *generation) uint64 {
+	_, rest := bits.Mul64(hash, uint64(len(t.shards)))
+	i, _ := bits.Mul64(rest, uint64(len(g.slots)))
+	return i
+}
+
+// find returns the slot of a hash, or the free one where it would go: there is
+// always one. A reader must not look into that, because a writer may be about to
+// fill it with another token.
+func (t *tokenTable) find(hash uint64, g *generation) (s *slot, free bool) {
+	for i := t.position(hash, g); ; i++ {
+		if i == uint64(len(g.slots)) {
+			i = 0
+		}
+		s := &g.slots[i]
+		switch s.hash.Load() {
+		case hash:
+			return s, false
+		case 0:
+			return s, true
+		}
+	}
+}
+
+// in returns what a generation, which may be nil, remembers under hash.
+func (t *tokenTable) in(g *generation, hash uint64) *remembered {
+	if g == nil {
+		return nil
+	}
+	s, free := t.find(hash, g)
+	if free {
+		return nil
+	}
+	return s.token.Load()
+}
+
+// get returns the token that is remembered under hash, or nil.
+func (t *tokenTable) get(hash uint64) *remembered {
+	s := t.shard(hash)
+	held := s.held.Load()
+	if held == nil {
+		return nil
+	}
+	r := t.in(held.current, hash)
+	if r == nil && t.in(held.previous, hash) != nil {
+		r = t.promote(s, hash)
+	}
+	if r != nil {
+		s.found.Add(1)
+	}
+	return r
+}
+
+// promote brings a token of the previous generation into the current one and
+// returns it: or a newer one that has come, or none where it was removed, in the
+// meantime.
+func (t *tokenTable) promote(s *tableShard, hash uint64) *remembered {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.held.Load()
+	r := t.in(held.current, hash)
+	if r == nil {
+		if r = t.in(held.previous, hash); r != nil {
+			t.set(s, hash, r)
+		}
+	}
+	return r
+}
+
+// put remembers r under hash in place of what was there.
+func (t *tokenTable) put(hash uint64, r *remembered) {
+	s := t.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.set(s, hash, r)
+}
+
+// replace is put where old is still what is remembered under hash, and otherwise
+// does nothing: something newer came, or it was removed.
+func (t *tokenTable) replace(hash uint64, old, r *remembered) {
+	s := t.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.held.Load()
+	if held == nil {
+		return
+	}
+	is := t.in(held.current, hash)
+	if is == nil {
+		is = t.in(held.previous, hash)
+	}
+	if is == old {
+		t.set(s, hash, r)
+	}
+}
+
+// set puts r into the current generation, into a new one if that is full. The
+// caller holds the shard's mu.
+func (t *tokenTable) set(s *tableShard, hash uint64, r *remembered) {
+	if s.held.Load() == nil {
+		s.next(nil)
+	}
+	g := s.held.Load().current
+	to, free := t.find(hash, g)
+	if free && g.used == s.limit {
+		s.next(g)
+		g = s.held.Load().current
+		to, _ = t.find(hash, g)
+	}
+	if to.token.Swap(r) == nil {
+		g.live.Add(1)
+	}
+	if free {
+		to.hash.Store(hash)
+		g.used++
+	}
+}
+
+// next begins a generation after full, of which no more than two thirds of the
+// slots will be used.
+func (s *tableShard) next(full *generation) {
+	s.held.Store(&generations{&generation{slots: make([]slot, s.limit+s.limit/2+1)}, full})
+}
+
+// remove forgets what is remembered under hash.
+func (t *tokenTable) remove(hash uint64) {
+	s := t.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.held.Load()
+	if held == nil {
+		return
+	}
+	for _, g := range []*generation{held.current, held.previous} {
+		if t.in(g, hash) != nil {
+			in, _ := t.find(hash, g)
+			in.token.Store(nil)
+			g.live.Add(-1)
+		}
+	}
+}
+
+// len counts the tokens, those of the older generations included.
+func (t *tokenTable) len() int {
+	var n int64
+	for i := range t.shards {
+		if held := t.shards[i].held.Load(); held != nil {
+			n += held.current.live.Load()
+			if held.previous != nil {
+				n += held.previous.live.Load()
+			}
+		}
+	}
+	return int(n)
+}
+
+// hits counts the calls of get that found something.
+func (t *tokenTable) hits() uint64 {
+	var n uint64
+	for i := range t.shards {
+		n += t.shards[i].found.Load()
+	}
+	return n
+}
