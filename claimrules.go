@@ -12,11 +12,8 @@ import (
 // form passes the later checks, so that it is reported once.
 var claimRules = slices.Concat(formChecks, []rule[candidate]{
 	{
-		// "on or after" the time in exp a token must be refused.
 		name: "exp", err: ErrExpired,
-		ok: func(c *candidate, e *expectation) bool {
-			return c.expiresAt == noInstant || c.now < c.expiresAt.add(e.leeway)
-		},
+		ok: func(c *candidate, e *expectation) bool { return !c.expired(e) },
 		want: func(c *candidate, e *expectation) string {
 			return fmt.Sprintf("later than %v less %v of leeway", c.now, e.leeway)
 		},

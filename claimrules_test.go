@@ -74,3 +74,38 @@ func TestClaimsAllFaults(t *testing.T) {
 	}
 	assert.NotErrorIs(t, err, persauth.ErrSignature)
 }
+
+// Of a token that nobody signed, the claims are used for one thing only: to tell
+// an old one for little. Whatever else is wrong with them, a bad signature comes
+// first; and no claim makes up for one.
+func TestClaimsOfAForgedToken(t *testing.T) {
+	v := holding(t, setFor("EdDSA"), func(cfg *persauth.Config) {
+		cfg.Issuer, cfg.Audience, cfg.Tenants = "pers", "shop", []string{"acme"}
+	})
+	const ours = `"exp":1800000900,"iss":"pers","aud":"shop","tenantId":"acme"`
+	for name, c := range map[string]struct {
+		claims string
+		want   error
+	}{
+		"good":                  {`{` + ours + `}`, persauth.ErrSignature},
+		"expired":               {`{` + replaced(ours, `"exp":1799999000`) + `}`, persauth.ErrExpired},
+		"expired, and more":     {`{` + replaced(replaced(ours, `"iss":"x"`), `"exp":1`) + `}`, persauth.ErrExpired},
+		"expired, not so plain": {`{ ` + replaced(ours, `"exp":1`) + `}`, persauth.ErrSignature},
+		"about to expire":       {`{` + replaced(ours, `"exp":1799999990`) + `}`, persauth.ErrSignature},
+		"never expires":         {`{` + replaced(ours, `"-exp":1`) + `}`, persauth.ErrSignature},
+		"expires some day":      {`{` + replaced(ours, `"exp":"1"`) + `}`, persauth.ErrSignature},
+		"issuer":                {`{` + replaced(ours, `"iss":"x"`) + `}`, persauth.ErrSignature},
+		"tenant":                {`{` + replaced(ours, `"tenantId":5`) + `}`, persauth.ErrSignature},
+		"not JSON":              {`hello`, persauth.ErrSignature},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header, payload, _ := segmentsOf(t, tokenWith(keyFor("EdDSA"), c.claims))
+			forged := header + "." + payload + "." + b64(make([]byte, 64))
+			claims, err := v.Verify(t.Context(), forged)
+			assert.Nil(t, claims)
+			assert.ErrorIs(t, err, c.want)
+			_, err = v.VerifySignatureOnly(t.Context(), forged)
+			assert.ErrorIs(t, err, persauth.ErrSignature)
+		})
+	}
+}

@@ -17,6 +17,7 @@ import (
 // memory.
 type candidate struct {
 	payload                        []byte
+	plain                          bool               // all was read the short way
 	texts                          [textFields][]byte // lists as appendElement makes them
 	expiresAt, notBefore, issuedAt instant            // absent: noInstant
 
@@ -29,10 +30,28 @@ type candidate struct {
 // get returns a claim that is a text or a list.
 func (c *candidate) get(field claimField) []byte { return c.texts[field-firstText] }
 
-// decode reads claims. The error says that the payload is not a strict JSON
-// object; claims of the wrong form are noted in the candidate.
+// glance reads the claims if that takes no more than the short way of plain.go,
+// and reports whether they say that the token has expired.
+func (c *candidate) glance(payload []byte, tree []claimMember, now instant, e *expectation) bool {
+	c.reset(payload, tree, now)
+	c.plain = c.readPlain()
+	return c.plain && c.expired(e)
+}
+
+func (c *candidate) expired(e *expectation) bool {
+	// "on or after" the time in exp a token must be refused.
+	return c.expiresAt != noInstant && c.now >= c.expiresAt.add(e.leeway)
+}
+
+// decode reads claims, unless a glance at them was enough. The error says that
+// the payload is not a strict JSON object; claims of the wrong form are noted in
+// the candidate.
 func (c *candidate) decode(payload []byte, tree []claimMember, now instant) error {
-	if c.reset(payload, tree, now); !c.readPlain() {
+	if c.payload == nil {
+		c.reset(payload, tree, now)
+		c.plain = c.readPlain()
+	}
+	if c.now = now; !c.plain {
 		c.reset(payload, tree, now)
 		if err := strictObject(payload, c); err != nil {
 			return &Error{Check: "payload", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}

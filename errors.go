@@ -23,7 +23,8 @@ var (
 	ErrUnknownKey = errors.New("key is unknown")
 	// ErrSignature: the signature is not the key's over this token.
 	ErrSignature = errors.New("signature is invalid")
-	// ErrExpired: "exp" has passed.
+	// ErrExpired: "exp" has passed. The signature need not have been looked at:
+	// it makes no difference then.
 	ErrExpired = errors.New("token has expired")
 	// ErrNotYetValid: "nbf" or "iat" is in the future.
 	ErrNotYetValid = errors.New("token is not valid yet")
