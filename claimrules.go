@@ -111,16 +111,13 @@ func orAny(value string) string {
 	return quoted(value)
 }
 
-// start and end are the time in which claims that passed go on to pass: from the
-// start on, and before the end.
-func (c *Claims) start(e *expectation) instant {
-	start := noInstant
-	for _, t := range []instant{c.notBefore, c.issuedAt} {
-		if t != noInstant {
-			start = max(start, t.add(-e.leeway))
-		}
-	}
-	return start
+// begun reports whether claims that passed pass at a time that may be an earlier
+// one, when the clock was put back. PERS' word on them counts for nothing then: how
+// old it is cannot be told.
+func (c *Claims) begun(e *expectation, now instant) bool {
+	latest := now.add(e.leeway)
+	return c.notBefore <= latest && c.issuedAt <= latest && c.checked <= now.add(clockSlack)
 }
 
+// end is when claims that passed pass no more.
 func (c *Claims) end(e *expectation) instant { return c.expiresAt.add(e.leeway) }

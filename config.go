@@ -104,7 +104,7 @@ type Config struct {
 
 	// CacheTokens is how many verified tokens are remembered at least; at most
 	// about two and a half times as many are. Default 10,000. A remembered
-	// token takes about 2 KiB.
+	// token takes about its own length and half a kilobyte.
 	CacheTokens int
 
 	// TokenSources are the places where [Verifier.VerifyRequest] looks for a

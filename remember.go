@@ -16,8 +16,6 @@ type remembered struct {
 	claims Claims
 	whole  string     // the text of the claims, with the token's signature behind it
 	key    *publicKey // nil: PERS vouched for it
-	start  instant    // before it the token is not good yet, or its word of PERS not to be trusted
-	renew  instant    // from here on a new word of PERS should be asked for
 	denied uint64     // the version of the deny list that it was held against
 }
 
@@ -31,25 +29,20 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 	if len(token) > maxTokenSize {
 		return nil
 	}
-	hash := v.seen.hash(token)
-	r := v.seen.get(hash)
-	// Two tokens may have one hash: only the same token, byte by byte, is it.
-	if r == nil || r.token() != token {
-		return nil
-	}
-	if r.key != nil && (keys == nil || r.key.gone.Load()) || now < r.start {
+	r := v.seen.get(token)
+	if r == nil || r.key != nil && (keys == nil || r.key.gone.Load()) || !r.claims.begun(v.expect, now) {
 		return nil
 	}
 	version := v.denied.version.Load()
 	if now >= r.claims.end(v.expect) || version != r.denied && v.denied.has(token, r.claims.ID(), now) {
-		v.seen.remove(hash)
+		v.seen.remove(token)
 		return nil
 	}
 	if stale := keys != nil && keys.stale(now); stale != r.claims.keysStale || version != r.denied {
 		renewed := *r
 		renewed.claims.keysStale = stale
 		renewed.denied = version
-		v.seen.replace(hash, r, &renewed)
+		v.seen.replace(r, &renewed)
 		r = &renewed
 	}
 	return r
@@ -58,14 +51,13 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 // record is what there is to remember of a token, in a form that outlives t. Of
 // one whose signature held, it keeps the header.
 func (v *Verifier) record(t *parsed, f finding) *remembered {
-	r := &remembered{key: f.key, renew: never, denied: f.denied}
+	r := &remembered{key: f.key, denied: f.denied}
 	c := &t.claims
 	r.claims = Claims{
 		header: t.header, remote: f.key == nil, keysStale: f.keys != nil && f.keys.stale(c.now),
 		expiresAt: c.expiresAt, notBefore: c.notBefore, issuedAt: c.issuedAt, checked: noInstant,
 	}
 	r.keep(t)
-	r.start = r.claims.start(v.expect)
 	if f.key != nil && !t.known {
 		v.headers.put(strings.Clone(t.segments.header), t.header)
 	}

@@ -104,9 +104,19 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	return v.oracle.ask(ctx, v.record(t, f), why, never)
 }
 
+// fresh reports whether PERS need not be asked again about a remembered token.
+func (v *Verifier) fresh(r *remembered, now instant) bool {
+	if r.claims.checked == noInstant {
+		return true
+	}
+	renew, _ := v.due(r)
+	return now < renew
+}
+
 // recheck is for a remembered token whose verdict is due for renewal.
 func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Claims, error) {
-	if now < v.due(r) {
+	_, due := v.due(r)
+	if now < due {
 		if claims, err := v.adopt(r, now); claims != nil || err != nil {
 			return claims, err
 		}
@@ -119,7 +129,7 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Cl
 		defer t.release()
 		return v.anew(ctx, t, v.keys.held(now), now, forRevocation)
 	}
-	inGrace := func() bool { return v.clock() < v.due(r).add(v.revocation.grace) }
+	inGrace := func() bool { return v.clock() < due.add(v.revocation.grace) }
 	if inGrace() && v.oracle.failing(forRevocation) {
 		v.oracle.later(r, forRevocation) // nobody waits for an answer that will hardly come
 		return v.graceful(r), nil
@@ -153,11 +163,11 @@ func (v *Verifier) adopt(r *remembered, now instant) (*Claims, error) {
 		err = v.check(t, now)
 	}
 	if err != nil {
-		v.seen.remove(v.seen.hash(r.token()))
+		v.seen.remove(r.token())
 		return nil, err
 	}
 	adopted := v.vouched(v.record(t, f), r.claims.checked)
-	v.seen.replace(v.seen.hash(r.token()), r, adopted)
+	v.seen.replace(r, adopted)
 	return &adopted.claims, nil
 }
 
@@ -166,7 +176,7 @@ func (v *Verifier) graceful(r *remembered) *Claims {
 	if !r.claims.inGrace {
 		marked := *r
 		marked.claims.inGrace = true
-		v.seen.replace(v.seen.hash(r.token()), r, &marked)
+		v.seen.replace(r, &marked)
 		r = &marked
 	}
 	return &r.claims
@@ -174,16 +184,16 @@ func (v *Verifier) graceful(r *remembered) *Claims {
 
 // conclude draws the conclusion from PERS' answer to a question about r.
 func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, error) {
-	hash, now := v.seen.hash(r.token()), v.clock()
+	now := v.clock()
 	switch {
 	case err == nil:
 		renewed := v.vouched(r, asked)
-		v.seen.put(hash, renewed)
+		v.seen.put(renewed)
 		return &renewed.claims, nil
 	case !errors.Is(err, ErrRejected):
 		return nil, err
 	}
-	v.seen.remove(hash)
+	v.seen.remove(r.token())
 	switch {
 	case r.key == nil:
 		return nil, err
@@ -208,23 +218,18 @@ func errRevoked(by string) *Error {
 func (v *Verifier) vouched(r *remembered, asked instant) *remembered {
 	renewed := *r
 	renewed.claims.inGrace = false
-	renewed.claims.checked, renewed.renew = asked, never
-	// A clock that shows a time before that was put back since, and how old
-	// the word is cannot be told.
-	renewed.start = max(renewed.start, asked.add(-clockSlack))
-	if maxAge, ages := v.maxAge(r); ages {
-		renewed.renew = asked.add(maxAge / 5 * 4)
-	}
+	renewed.claims.checked = asked
 	return &renewed
 }
 
-// due is when PERS' word on a token is too old.
-func (v *Verifier) due(r *remembered) instant {
+// due returns when a new word of PERS on a token should be asked for, and when
+// the one there is will be too old.
+func (v *Verifier) due(r *remembered) (renew, end instant) {
 	maxAge, ages := v.maxAge(r)
-	if !ages || r.claims.checked == noInstant {
-		return never
+	if !ages {
+		return never, never
 	}
-	return r.claims.checked.add(maxAge)
+	return r.claims.checked.add(maxAge / 5 * 4), r.claims.checked.add(maxAge)
 }
 
 // maxAge returns how old PERS' word on a token may get, and whether there has to

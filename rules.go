@@ -4,38 +4,7 @@ package persauth
 // written down once and used twice: by Verify, which wants an answer, and by
 // Explain, which wants every want and got.
 
-import (
-	"math"
-	"time"
-)
-
-// instant is a point in time in microseconds since 1970: small, comparable, and
-// wide enough for any year that a token may name.
-type instant int64
-
-func instantOf(t time.Time) instant { return instant(t.UnixMicro()) }
-
-func (i instant) time() time.Time { return time.UnixMicro(int64(i)).UTC() }
-
-func (i instant) add(d time.Duration) instant { return i + instant(d.Microseconds()) }
-
-// noInstant stands for a time that is not given.
-const noInstant instant = math.MinInt64
-
-// orZero is time for a Go API, where a time that is not given is the zero time.
-func (i instant) orZero() time.Time {
-	if i == noInstant {
-		return time.Time{}
-	}
-	return i.time()
-}
-
-func (i instant) String() string {
-	if i == noInstant {
-		return "none"
-	}
-	return i.time().Format(time.RFC3339)
-}
+import "time"
 
 // expectation is the part of a Config that tokens are held against. It is
 // immutable.

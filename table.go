@@ -26,7 +26,7 @@ const (
 // concurrent use.
 //
 // The hash only says where to look. A stranger may write down a token that has
-// the hash of another, so whoever gets a token from here must compare all of it.
+// the hash of another, so all of a token is compared before it is found.
 type tokenTable struct {
 	seed   maphash.Seed
 	shards []tableShard
@@ -56,10 +56,15 @@ type generation struct {
 	live  atomic.Int64 // slots with a token
 }
 
-// slot holds a token. Its hash is written after the token, and never changed.
+// slot holds a token. The hash is written after all else, and like the token
+// never changed; what is remembered of the token may be.
+//
+// The token is what it is in the other place, too. It stands here so that the
+// processor can fetch both at the same time.
 type slot struct {
-	hash  atomic.Uint64              // zero: free
-	token atomic.Pointer[remembered] // nil: free, or removed
+	hash  atomic.Uint64 // zero: free
+	token string
+	what  atomic.Pointer[remembered] // nil: free, or removed
 }
 
 // newTokenTable makes a table for at least size tokens. Each shard takes its
@@ -76,7 +81,8 @@ func newTokenTable(size int) *tokenTable {
 	return t
 }
 
-// hash returns the hash of a token, which is never zero.
+// hash returns the hash of a token, and of those with the same end. It is never
+// zero.
 func (t *tokenTable) hash(token string) uint64 {
 	return maphash.String(t.seed, token[max(len(token)-hashedTail, 0):]) | 1
 }
@@ -97,8 +103,8 @@ func (t *tokenTable) position(hash uint64, g *generation) uint64 {
 
 // find returns the slot of a hash, or the free one where it would go: there is
 // always one. A reader must not look into that, because a writer may be about to
-// fill it with another token.
-func (t *tokenTable) find(hash uint64, g *generation) (s *slot, free bool) {
+// fill it.
+func (t *tokenTable) find(g *generation, hash uint64) (found *slot, free bool) {
 	for i := t.position(hash, g); ; i++ {
 		if i == uint64(len(g.slots)) {
 			i = 0
@@ -113,28 +119,31 @@ func (t *tokenTable) find(hash uint64, g *generation) (s *slot, free bool) {
 	}
 }
 
-// in returns what a generation, which may be nil, remembers under hash.
-func (t *tokenTable) in(g *generation, hash uint64) *remembered {
+// in returns what a generation, which may be nil, remembers of a token.
+func (t *tokenTable) in(g *generation, hash uint64, token string) *remembered {
 	if g == nil {
 		return nil
 	}
-	s, free := t.find(hash, g)
-	if free {
+	s, free := t.find(g, hash)
+	if free || s.token != token {
 		return nil
 	}
-	return s.token.Load()
+	return s.what.Load()
 }
 
-// get returns the token that is remembered under hash, or nil.
-func (t *tokenTable) get(hash uint64) *remembered {
+// get returns what is remembered of a token, or nil.
+func (t *tokenTable) get(token string) *remembered {
+	hash := t.hash(token)
 	s := t.shard(hash)
 	held := s.held.Load()
 	if held == nil {
 		return nil
 	}
-	r := t.in(held.current, hash)
-	if r == nil && t.in(held.previous, hash) != nil {
-		r = t.promote(s, hash)
+	r := t.in(held.current, hash, token)
+	if r == nil {
+		if r = t.in(held.previous, hash, token); r != nil {
+			r = t.promote(s, hash, token)
+		}
 	}
 	if r != nil {
 		s.found.Add(1)
@@ -142,63 +151,73 @@ func (t *tokenTable) get(hash uint64) *remembered {
 	return r
 }
 
-// promote brings a token of the previous generation into the current one and
-// returns it: or a newer one that has come, or none where it was removed, in the
-// meantime.
-func (t *tokenTable) promote(s *tableShard, hash uint64) *remembered {
+// promote brings a token of the previous generation into the current one, and
+// returns what is remembered of it: that may be newer, or nothing, by now.
+func (t *tokenTable) promote(s *tableShard, hash uint64, token string) *remembered {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	held := s.held.Load()
-	r := t.in(held.current, hash)
-	if r == nil {
-		if r = t.in(held.previous, hash); r != nil {
-			t.set(s, hash, r)
-		}
+	r, old := t.lookUp(s, hash, token)
+	if old {
+		t.set(s, hash, r)
 	}
 	return r
 }
 
-// put remembers r under hash in place of what was there.
-func (t *tokenTable) put(hash uint64, r *remembered) {
+// lookUp returns what is remembered of a token, and whether only the previous
+// generation does so. The caller holds the shard's mu.
+func (t *tokenTable) lookUp(s *tableShard, hash uint64, token string) (r *remembered, old bool) {
+	held := s.held.Load()
+	if held == nil {
+		return nil, false
+	}
+	if r := t.in(held.current, hash, token); r != nil {
+		return r, false
+	}
+	r = t.in(held.previous, hash, token)
+	return r, r != nil
+}
+
+// put remembers r in place of what was remembered of its token.
+func (t *tokenTable) put(r *remembered) {
+	hash := t.hash(r.token())
 	s := t.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.set(s, hash, r)
 }
 
-// replace is put where old is still what is remembered under hash, and otherwise
-// does nothing: something newer came, or it was removed.
-func (t *tokenTable) replace(hash uint64, old, r *remembered) {
+// replace is put where old is still what is remembered of the token, which is the
+// same, and otherwise does nothing: something newer came, or it was removed.
+func (t *tokenTable) replace(old, r *remembered) {
+	hash := t.hash(r.token())
 	s := t.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	held := s.held.Load()
-	if held == nil {
-		return
-	}
-	is := t.in(held.current, hash)
-	if is == nil {
-		is = t.in(held.previous, hash)
-	}
-	if is == old {
+	if is, _ := t.lookUp(s, hash, r.token()); is == old && old != nil {
 		t.set(s, hash, r)
 	}
 }
 
-// set puts r into the current generation, into a new one if that is full. The
-// caller holds the shard's mu.
+// set puts r into the current generation, into a new one if that is full. Should
+// another token have its hash, r is not remembered. The caller holds the shard's
+// mu.
 func (t *tokenTable) set(s *tableShard, hash uint64, r *remembered) {
 	if s.held.Load() == nil {
 		s.next(nil)
 	}
 	g := s.held.Load().current
-	to, free := t.find(hash, g)
+	to, free := t.find(g, hash)
 	if free && g.used == s.limit {
 		s.next(g)
 		g = s.held.Load().current
-		to, _ = t.find(hash, g)
+		to, _ = t.find(g, hash)
 	}
-	if to.token.Swap(r) == nil {
+	if free {
+		to.token = r.token()
+	} else if to.token != r.token() {
+		return
+	}
+	if to.what.Swap(r) == nil {
 		g.live.Add(1)
 	}
 	if free {
@@ -213,8 +232,9 @@ func (s *tableShard) next(full *generation) {
 	s.held.Store(&generations{&generation{slots: make([]slot, s.limit+s.limit/2+1)}, full})
 }
 
-// remove forgets what is remembered under hash.
-func (t *tokenTable) remove(hash uint64) {
+// remove forgets a token.
+func (t *tokenTable) remove(token string) {
+	hash := t.hash(token)
 	s := t.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,9 +243,9 @@ func (t *tokenTable) remove(hash uint64) {
 		return
 	}
 	for _, g := range []*generation{held.current, held.previous} {
-		if t.in(g, hash) != nil {
-			in, _ := t.find(hash, g)
-			in.token.Store(nil)
+		if t.in(g, hash, token) != nil {
+			in, _ := t.find(g, hash)
+			in.what.Store(nil)
 			g.live.Add(-1)
 		}
 	}

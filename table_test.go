@@ -21,14 +21,15 @@ func TestSameHashOtherToken(t *testing.T) {
 	defer v.Close()
 	claims, err := v.Verify(t.Context(), known)
 	require.NoError(t, err)
+	require.Equal(t, v.seen.hash(known), v.seen.hash(forged), "only the end is hashed")
 
-	r := v.seen.get(v.seen.hash(known))
-	require.NotNil(t, r)
-	v.seen.put(v.seen.hash(forged), r)
-	got, err := v.Verify(t.Context(), forged)
-	require.ErrorIs(t, err, ErrAlgorithm)
-	assert.Nil(t, got)
-
+	for range 2 {
+		got, err := v.Verify(t.Context(), forged)
+		require.ErrorIs(t, err, ErrAlgorithm)
+		assert.Nil(t, got)
+		v.seen.put(entry(forged, 0)) // the place is taken
+	}
+	v.seen.remove(forged)
 	again, err := v.Verify(t.Context(), known)
 	require.NoError(t, err)
 	assert.Same(t, claims, again)
@@ -52,25 +53,24 @@ func TestTableReplaces(t *testing.T) {
 	for name, aged := range map[string]int{"current": 0, "previous": 1} {
 		t.Run(name, func(t *testing.T) {
 			table := newTokenTable(1)
-			hash := table.hash("1")
-			older, old, replaced, wrong := new(remembered), new(remembered), new(remembered), new(remembered)
+			older, old, replaced, wrong := entry("1", 1), entry("1", 2), entry("1", 3), entry("1", 4)
 			age := func() {
 				for i := range aged {
-					table.put(table.hash(fmt.Sprint("passing", i)), new(remembered))
+					table.put(entry(fmt.Sprint("passing", i), 0))
 				}
 			}
-			table.replace(hash, old, wrong)
-			require.Nil(t, table.get(hash))
-			table.put(hash, old)
+			table.replace(old, wrong)
+			require.Nil(t, table.get("1"))
+			table.put(old)
 			age()
-			table.replace(hash, older, wrong)
-			require.Same(t, old, table.get(hash))
-			table.replace(hash, old, replaced)
+			table.replace(older, wrong)
+			require.Same(t, old, table.get("1"))
+			table.replace(old, replaced)
 			age()
-			require.Same(t, replaced, table.get(hash))
-			table.remove(hash)
-			table.replace(hash, replaced, wrong)
-			require.Nil(t, table.get(hash))
+			require.Same(t, replaced, table.get("1"))
+			table.remove("1")
+			table.replace(replaced, wrong)
+			require.Nil(t, table.get("1"))
 		})
 	}
 }
@@ -81,9 +81,8 @@ func TestTableIsReadWithoutALock(t *testing.T) {
 	const size, keys = 64, 200
 	table := newTokenTable(size)
 	var tokens [keys]*remembered
-	var hashes [keys]uint64
 	for i := range tokens {
-		tokens[i], hashes[i] = new(remembered), table.hash(fmt.Sprint("token ", i))
+		tokens[i] = entry(fmt.Sprint("token ", i), i)
 	}
 	var readers, writers sync.WaitGroup
 	done := make(chan struct{})
@@ -91,14 +90,14 @@ func TestTableIsReadWithoutALock(t *testing.T) {
 		writers.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(worker), 1))
 			for range 50_000 {
-				i := r.IntN(keys)
+				token := tokens[r.IntN(keys)]
 				switch r.IntN(5) {
 				case 0:
-					table.remove(hashes[i])
+					table.remove(token.whole)
 				case 1:
-					table.replace(hashes[i], tokens[i], tokens[i])
+					table.replace(token, token)
 				default:
-					table.put(hashes[i], tokens[i])
+					table.put(token)
 				}
 			}
 		})
@@ -110,9 +109,9 @@ func TestTableIsReadWithoutALock(t *testing.T) {
 					return
 				default:
 				}
-				i := r.IntN(keys)
-				if found := table.get(hashes[i]); found != nil && found != tokens[i] {
-					t.Error("a token was found under the hash of another")
+				token := tokens[r.IntN(keys)]
+				if found := table.get(token.whole); found != nil && found != token {
+					t.Error("a token was found in place of another")
 					return
 				}
 			}
@@ -122,20 +121,21 @@ func TestTableIsReadWithoutALock(t *testing.T) {
 	close(done)
 	readers.Wait()
 	assert.LessOrEqual(t, table.len(), 2*size)
-	table.put(hashes[0], tokens[0])
-	assert.Same(t, tokens[0], table.get(hashes[0]))
+	table.put(tokens[0])
+	assert.Same(t, tokens[0], table.get(tokens[0].whole))
 }
 
 // However the hashes fall, a full generation has a free slot, so that a search
 // ends: here all begin at the same slot, the last one.
 func TestTableWithBadHashes(t *testing.T) {
 	table := newTokenTable(10)
+	s := &table.shards[0]
 	for i := range uint64(100) {
-		hash := ^uint64(0) - 2*i
-		r := new(remembered)
-		table.put(hash, r)
-		require.Same(t, r, table.get(hash))
-		require.Nil(t, table.get(hash-1000))
+		hash, r := ^uint64(0)-2*i, entry(fmt.Sprint(i), 0)
+		table.set(s, hash, r)
+		require.Same(t, r, table.in(s.held.Load().current, hash, r.whole))
+		require.Nil(t, table.in(s.held.Load().current, hash-1000, r.whole))
+		require.Nil(t, table.in(s.held.Load().current, hash, "another"))
 	}
 	assert.LessOrEqual(t, table.len(), 20)
 }

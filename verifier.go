@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // Verifier verifies PERS tokens. Make one with [New] and keep it: it is safe for
@@ -19,7 +18,7 @@ type Verifier struct {
 	expect  *expectation
 	tree    []claimMember
 	keys    *keyring
-	now     func() time.Time
+	clocks  *clock
 	seen    *tokenTable
 	headers *bounded[*header] // by their segment: headers of tokens whose signature held
 
@@ -41,6 +40,7 @@ type Verifier struct {
 // I/O; the keys from PERS are fetched when the first token needs them, or by
 // [Verifier.Warm].
 func New(cfg Config) (*Verifier, error) {
+	clocks := newClock(cfg.Now)
 	cfg = cfg.defaults()
 	tree, wrongNames := claimTree(cfg.ClaimNames)
 	proofs, wrongDPoP := cfg.proofs()
@@ -53,7 +53,7 @@ func New(cfg Config) (*Verifier, error) {
 		expect:     cfg.expectation(),
 		tree:       tree,
 		keys:       keys,
-		now:        cfg.Now,
+		clocks:     clocks,
 		seen:       newTokenTable(cfg.CacheTokens),
 		headers:    newBounded[*header](rememberedHeaders),
 		revocation: cfg.Revocation,
@@ -80,7 +80,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	now := v.clock()
 	keys := v.keys.held(now)
 	r := v.recall(token, keys, now)
-	if r != nil && now < r.renew {
+	if r != nil && v.fresh(r, now) {
 		return &r.claims, nil
 	}
 	return v.counted(v.verify(ctx, token, r, keys, now))
@@ -93,7 +93,7 @@ func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys
 		t := v.take(token)
 		defer t.release()
 		return v.anew(ctx, t, keys, now, forUnknownKey)
-	case now < r.renew:
+	case v.fresh(r, now):
 		return &r.claims, nil
 	}
 	return v.recheck(ctx, r, now)
@@ -109,7 +109,7 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instan
 	r := v.record(t, f)
 	maxAge, ask := v.maxAge(r)
 	if v.oracle == nil || !ask {
-		v.seen.put(v.seen.hash(t.token), r)
+		v.seen.put(r)
 		return &r.claims, nil
 	}
 	if !f.stranger {
@@ -206,7 +206,7 @@ func (v *Verifier) Close() {
 	}
 }
 
-func (v *Verifier) clock() instant { return instantOf(v.now()) }
+func (v *Verifier) clock() instant { return v.clocks.instant() }
 
 // parsed is a token in its parts, none of them verified. It comes from a pool
 // with room for all that is decoded on the way, and goes back to it: nothing in
