@@ -71,6 +71,7 @@ var claimForms = [...]struct {
 // object with more of them inside.
 type claimMember struct {
 	name  string
+	place int // among those beside it
 	field claimField
 	inner []claimMember
 }
@@ -134,7 +135,7 @@ func plant(tree []claimMember, path []string, field claimField) ([]claimMember, 
 	}
 	m := find(tree, path[0])
 	if m == nil {
-		tree = append(tree, claimMember{name: path[0]})
+		tree = append(tree, claimMember{name: path[0], place: len(tree)})
 		m = &tree[len(tree)-1]
 	} else if m.field != noField || len(path) == 1 {
 		return tree, false

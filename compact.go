@@ -43,17 +43,17 @@ func checkSize(token string) error {
 
 // split cuts a token at its two dots. It does not look inside the parts.
 func split(token string) (segments, error) {
-	first := strings.IndexByte(token, '.')
-	last := strings.LastIndexByte(token, '.')
-	if first == last || strings.IndexByte(token[first+1:last], '.') >= 0 {
+	header, rest, _ := strings.Cut(token, ".")
+	payload, signature, two := strings.Cut(rest, ".")
+	if !two || strings.IndexByte(signature, '.') >= 0 {
 		return segments{}, &Error{Check: "form", Want: "header.payload.signature",
 			Got: fmt.Sprintf("%d parts", strings.Count(token, ".")+1), Err: ErrMalformed}
 	}
 	return segments{
-		header:       token[:first],
-		payload:      token[first+1 : last],
-		signature:    token[last+1:],
-		signingInput: token[:last],
+		header:       header,
+		payload:      payload,
+		signature:    signature,
+		signingInput: token[:len(token)-len(signature)-1],
 	}, nil
 }
 

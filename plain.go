@@ -6,11 +6,19 @@ package persauth
 // file may give up at any byte, and must never take what the library would not.
 
 const (
-	// plainNames is how many members an object may have here: each name is
-	// compared to all before it.
+	// plainNames is how many members that nobody asks for an object may have
+	// here: each name is compared to all before it.
 	plainNames = 32
 	plainDepth = 4
 )
+
+// plainText are the bytes that a string here may have.
+var plainText = func() (is [256]bool) {
+	for c := byte(' '); c < 0x80; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
 
 // plainReader is a place in a payload.
 type plainReader struct {
@@ -42,20 +50,15 @@ func (r *plainReader) object(tree []claimMember, depth int) bool {
 	if r.take('}') {
 		return true
 	}
-	var names [plainNames][]byte
-	for n := range names {
+	var names plainSet
+	for {
 		start := r.at
 		if !r.string() {
 			return false
 		}
 		name := r.text[start+1 : r.at-1]
-		for _, before := range names[:n] {
-			if string(name) == string(before) {
-				return false
-			}
-		}
-		names[n] = name
-		if !r.take(':') || !r.member(find(tree, string(name)), depth) {
+		m := find(tree, string(name))
+		if !names.add(name, m) || !r.take(':') || !r.member(m, depth) {
 			return false
 		}
 		if r.take('}') {
@@ -65,7 +68,34 @@ func (r *plainReader) object(tree []claimMember, depth int) bool {
 			return false
 		}
 	}
-	return false
+}
+
+// plainSet is the names of the members of an object so far.
+type plainSet struct {
+	asked  uint64 // those that somebody asks for, by their place
+	others [plainNames][]byte
+	n      int // of others
+}
+
+// add reports false where the name is in the set already, or has no room in it.
+// m is nil for a name that nobody asks for.
+func (s *plainSet) add(name []byte, m *claimMember) bool {
+	if m != nil {
+		before := s.asked
+		s.asked |= 1 << m.place
+		return s.asked != before
+	}
+	if s.n == plainNames {
+		return false
+	}
+	for _, before := range s.others[:s.n] {
+		if string(name) == string(before) {
+			return false
+		}
+	}
+	s.others[s.n] = name
+	s.n++
+	return true
 }
 
 // member reads the value of a member; m is nil for one that nobody asks for.
@@ -134,14 +164,13 @@ func (r *plainReader) string() bool {
 	if !r.take('"') {
 		return false
 	}
-	for i := r.at; i < len(r.text); i++ {
-		switch c := r.text[i]; {
-		case c == '"':
-			r.at = i + 1
-			return true
-		case c < ' ' || c == '\\' || c >= 0x80:
-			return false
-		}
+	i := r.at
+	for i < len(r.text) && plainText[r.text[i]] {
+		i++
+	}
+	if i < len(r.text) && r.text[i] == '"' {
+		r.at = i + 1
+		return true
 	}
 	return false
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -220,8 +221,9 @@ type parsed struct {
 	sig     []byte
 	claims  candidate
 
-	// room takes the payload, the signature and the signing input.
-	room [2 * maxTokenSize]byte
+	// room takes the signature, the payload and the signing input. It is empty,
+	// and grows with the longest token that it was for.
+	room []byte
 }
 
 var parsedPool = sync.Pool{New: func() any { return new(parsed) }}
@@ -246,6 +248,7 @@ func (v *Verifier) read(t *parsed) (err error) {
 	if t.segments, err = split(t.token); err != nil {
 		return err
 	}
+	t.room = slices.Grow(t.room, 2*len(t.token))
 	if t.header, t.known = v.headers.get(t.segments.header); !t.known {
 		if t.header, err = decodeHeader(t.segments.header); err != nil {
 			return err
@@ -259,16 +262,16 @@ func (v *Verifier) read(t *parsed) (err error) {
 
 // decode undoes the base64url of the signature and of the payload.
 func (t *parsed) decode() (err error) {
-	if t.sig, err = decodeSegment(t.room[:0], t.signature, "signature"); err != nil {
+	if t.sig, err = decodeSegment(t.room, t.signature, "signature"); err != nil {
 		return err
 	}
-	t.payload, err = decodeSegment(t.room[len(t.sig):len(t.sig)], t.segments.payload, "payload")
+	t.payload, err = decodeSegment(t.sig[len(t.sig):], t.segments.payload, "payload")
 	return err
 }
 
 // input returns the signing input, in a form that the standard library takes.
 func (t *parsed) input() []byte {
-	return append(t.room[len(t.sig)+len(t.payload):][:0], t.signingInput...)
+	return append(t.payload[len(t.payload):], t.signingInput...)
 }
 
 // verify finds the key that signed t. The error is ErrUnknownKey when the set,
