@@ -139,6 +139,27 @@ func BenchmarkSeenBefore(b *testing.B) {
 	}
 }
 
+// The same on all cores: what they share must not slow them down. With -cpu 1,2
+// the second line should say half of the first.
+func BenchmarkSeenBeforeParallel(b *testing.B) {
+	iss, tokens := benchTokens(b, "EdDSA", 64)
+	v, err := persauth.New(persauth.Config{Keys: persauth.StaticKeys(iss.JWKS())})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer v.Close()
+	ctx := b.Context()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			if _, err := v.Verify(ctx, tokens[i%len(tokens)]); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
 // New with three embedded keys, as at a cold start.
 func BenchmarkNew(b *testing.B) {
 	b.ReportAllocs()

@@ -103,7 +103,7 @@ func (v *Verifier) Status() Status {
 	s := Status{Keys: v.keys.status(now)}
 	s.Ready = v.keys.current.Load().usable(now)
 	s.Remembered = v.seen.len()
-	s.Counters.Recalled = v.seen.hits()
+	s.Counters.Recalled = v.seen.found.sum()
 	s.Revoked = v.denied.len()
 	if v.oracle != nil {
 		s.Remote = v.oracle.status()

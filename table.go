@@ -30,6 +30,7 @@ const (
 type tokenTable struct {
 	seed   maphash.Seed
 	shards []tableShard
+	found  *tally // calls of get that found something
 }
 
 // tableShard is a part of the table that is filled, and grows old, by itself.
@@ -37,10 +38,7 @@ type tableShard struct {
 	held  atomic.Pointer[generations] // nil: none yet
 	mu    sync.Mutex                  // held to write
 	limit int                         // entries in a generation
-	_     [40]byte                    // what hits write is another cache line
-
-	found atomic.Uint64 // calls of get that found something
-	_     [56]byte
+	_     [40]byte                    // what others write is on another cache line
 }
 
 // generations are a shard's entries: when the current generation is full it
@@ -70,7 +68,7 @@ type slot struct {
 // newTokenTable makes a table for at least size tokens. Each shard takes its
 // memory when its first token comes.
 func newTokenTable(size int) *tokenTable {
-	t := &tokenTable{seed: maphash.MakeSeed(), shards: make([]tableShard, max(size/shardSize, 1))}
+	t := &tokenTable{seed: maphash.MakeSeed(), shards: make([]tableShard, max(size/shardSize, 1)), found: newTally()}
 	limit := max(size, 1)
 	if n := len(t.shards); n > 1 {
 		limit = size/n + size/n/4
@@ -146,7 +144,7 @@ func (t *tokenTable) get(token string) *remembered {
 		}
 	}
 	if r != nil {
-		s.found.Add(1)
+		t.found.add()
 	}
 	return r
 }
@@ -263,13 +261,4 @@ func (t *tokenTable) len() int {
 		}
 	}
 	return int(n)
-}
-
-// hits counts the calls of get that found something.
-func (t *tokenTable) hits() uint64 {
-	var n uint64
-	for i := range t.shards {
-		n += t.shards[i].found.Load()
-	}
-	return n
 }

@@ -1,0 +1,49 @@
+package persauth
+
+// A counter for what happens at every request.
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// tally counts on many cores at once. One number that all of them write would
+// travel from core to core, and cost more than all else that a remembered token
+// costs; so each core has one of its own, as a rule. Safe for concurrent use.
+type tally struct {
+	cells []tallyCell
+	near  sync.Pool // of *tallyCell: the one that this core took last
+	next  atomic.Uint32
+}
+
+// tallyCell is a number that shares its cache lines with nothing.
+type tallyCell struct {
+	n atomic.Uint64
+	_ [120]byte
+}
+
+// newTally makes a tally that counts from zero. The pool may forget what a core
+// took, and then gives it the next cell; so there are more cells than cores, to
+// make it unlikely that two cores share one, which would do no harm but to speed.
+func newTally() *tally {
+	t := &tally{cells: make([]tallyCell, 4*runtime.GOMAXPROCS(0))}
+	t.near.New = func() any { return &t.cells[t.next.Add(1)%uint32(len(t.cells))] }
+	return t
+}
+
+// add counts one.
+func (t *tally) add() {
+	cell := t.near.Get().(*tallyCell)
+	cell.n.Add(1)
+	t.near.Put(cell)
+}
+
+// sum returns what was counted.
+func (t *tally) sum() uint64 {
+	var n uint64
+	for i := range t.cells {
+		n += t.cells[i].n.Load()
+	}
+	return n
+}
