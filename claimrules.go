@@ -3,10 +3,7 @@ package persauth
 // The checks of decoded claims (RFC 7519 §4.1), in the order in which Explain
 // lists them. All that fail are reported together.
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // claimRules begins with the form of each claim; a claim that does not have its
 // form passes the later checks, so that it is reported once.
@@ -15,7 +12,7 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 		name: "exp", err: ErrExpired,
 		ok: func(c *candidate, e *expectation) bool { return !c.expired(e) },
 		want: func(c *candidate, e *expectation) string {
-			return fmt.Sprintf("later than %v less %v of leeway", c.now, e.leeway)
+			return "later than " + c.now.String() + " less " + e.leeway.String() + " of leeway"
 		},
 		got: func(c *candidate, _ *expectation) string { return c.expiresAt.String() },
 	},
@@ -68,7 +65,7 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 			if e.tenants == nil {
 				return orAny("")
 			}
-			return oneOf(e.tenantNames)
+			return e.tenantNames
 		},
 		got: func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldTenant))) },
 	},
@@ -101,7 +98,7 @@ func formRules() []rule[candidate] {
 }
 
 func wantPast(c *candidate, e *expectation) string {
-	return fmt.Sprintf("no later than %v plus %v of leeway", c.now, e.leeway)
+	return "no later than " + c.now.String() + " plus " + e.leeway.String() + " of leeway"
 }
 
 func orAny(value string) string {

@@ -141,7 +141,7 @@ var headerRules = []rule[header]{
 		ok: func(h *header, e *expectation) bool {
 			return h.algorithm != nil && e.algorithms[h.alg] || e.remote[h.alg]
 		},
-		want: func(_ *header, e *expectation) string { return "one of " + strings.Join(e.algorithmNames, ", ") },
+		want: func(_ *header, e *expectation) string { return "one of " + e.algorithmNames },
 		got: func(h *header, _ *expectation) string {
 			switch {
 			case h.alg == "":
@@ -155,7 +155,7 @@ var headerRules = []rule[header]{
 	{
 		name: "typ", err: ErrMalformed,
 		ok:   func(h *header, e *expectation) bool { return !h.hasTyp || e.types[mediaType(h.typ)] },
-		want: func(_ *header, e *expectation) string { return "none, or one of " + strings.Join(e.typeNames, ", ") },
+		want: func(_ *header, e *expectation) string { return "none, or one of " + e.typeNames },
 		got: func(h *header, _ *expectation) string {
 			if !h.hasTyp {
 				return "none"

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -248,9 +249,9 @@ func (c *Config) check() error {
 func (c *Config) expectation() *expectation {
 	e := &expectation{
 		algorithms:     setOf(c.Algorithms),
-		algorithmNames: slices.Clone(c.Algorithms),
+		algorithmNames: strings.Join(c.Algorithms, ", "),
 		types:          make(map[string]bool, len(c.TokenTypes)),
-		typeNames:      slices.Clone(c.TokenTypes),
+		typeNames:      strings.Join(c.TokenTypes, ", "),
 		issuer:         c.Issuer,
 		audience:       c.Audience,
 		leeway:         c.Leeway,
@@ -261,7 +262,7 @@ func (c *Config) expectation() *expectation {
 	}
 	if len(c.Tenants) > 0 {
 		e.tenants = setOf(c.Tenants)
-		e.tenantNames = slices.Sorted(maps.Keys(e.tenants))
+		e.tenantNames = oneOf(slices.Sorted(maps.Keys(e.tenants)))
 	}
 	return e
 }

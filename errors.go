@@ -90,12 +90,39 @@ func Code(err error) string {
 	if err == nil {
 		return ""
 	}
-	for _, c := range codes {
-		if errors.Is(err, c.err) {
-			return c.code
-		}
+	if i := place(err); i < len(codes) {
+		return codes[i].code
 	}
 	return "internal"
+}
+
+// place returns the place in codes of the sentinel that speaks for err, or
+// len(codes). It is errors.Is for all of them at once: an error is counted for
+// every token that is refused.
+func place(err error) int {
+	first := len(codes)
+	switch err := err.(type) {
+	case nil:
+		return first
+	case *Error:
+		return min(place(err.Err), place(err.Cause))
+	case failures:
+		for _, one := range err {
+			first = min(first, place(one))
+		}
+		return first
+	}
+	for i, c := range codes {
+		if err == c.err {
+			return i
+		}
+	}
+	for i, c := range codes {
+		if errors.Is(err, c.err) {
+			return i
+		}
+	}
+	return first
 }
 
 // Error tells which check failed, what it wanted and what it got. It never

@@ -10,14 +10,14 @@ import "time"
 // immutable.
 type expectation struct {
 	algorithms     map[string]bool
-	algorithmNames []string
+	algorithmNames string          // the names are for errors
 	remote         map[string]bool // algorithms that only PERS can check
 	types          map[string]bool // in the form of mediaType
-	typeNames      []string
+	typeNames      string
 	issuer         string
 	audience       string
 	tenants        map[string]bool
-	tenantNames    []string
+	tenantNames    string
 	leeway         time.Duration
 }
 

@@ -129,16 +129,11 @@ func (v *Verifier) Status() Status {
 // countRefused counts an error under its code. A caller that went away was not
 // refused.
 func (v *Verifier) countRefused(err error) {
-	if errors.Is(err, context.Canceled) {
+	i := place(err)
+	if i < len(codes) && codes[i].err == ErrUnavailable && errors.Is(err, context.Canceled) {
 		return
 	}
-	for i, c := range codes {
-		if errors.Is(err, c.err) {
-			v.refused[i].Add(1)
-			return
-		}
-	}
-	v.refused[len(codes)].Add(1)
+	v.refused[i].Add(1)
 }
 
 func (o *oracle) status() map[string]RemoteStatus {
