@@ -1,0 +1,63 @@
+package main
+
+// Tokens that were never seen before: what every library does with every token,
+// and this one with the first request.
+
+import (
+	"context"
+	"fmt"
+)
+
+// freshResult is what a peer takes for a token that it never saw.
+type freshResult struct {
+	Algorithm string `json:"algorithm"`
+	outcome
+	// Allocations and Bytes are those for one token.
+	Allocations float64 `json:"allocations"`
+	Bytes       float64 `json:"bytes"`
+}
+
+// freshBatch is how many tokens are verified between two looks at the clock.
+const freshBatch = 256
+
+// fresh times all peers for one algorithm. The first of the results is the floor.
+func fresh(ctx context.Context, algorithm string, rounds int) ([]freshResult, error) {
+	w, err := newWorld(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	// More than twice as many as are remembered, so each is new when its turn
+	// comes again.
+	tokens := w.tokens(8*fewTokens+rounds, nil)
+	floor := floorLane(w, tokens)
+	lanes := []lane{floor}
+	for _, p := range peers {
+		if !p.takes(algorithm) {
+			continue
+		}
+		check, err := p.open(ctx, w)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		lanes = append(lanes, clocked(p.name, accepting(ctx, check, tokens)))
+	}
+	race(2, freshBatch, floor, lanes...) // to warm up
+	var results []freshResult
+	for i, o := range race(rounds, freshBatch, floor, lanes...) {
+		r := freshResult{Algorithm: algorithm, outcome: o}
+		r.Allocations, r.Bytes = allocations(lanes[i], 0, len(tokens))
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// accepting verifies tokens, one after the other.
+func accepting(ctx context.Context, check verify, tokens []string) func(from, to int) {
+	return func(from, to int) {
+		for i := from; i < to; i++ {
+			if _, err := check(ctx, tokens[i%len(tokens)]); err != nil {
+				panic("a good token was refused: " + err.Error())
+			}
+		}
+	}
+}

@@ -1,0 +1,141 @@
+// Command bench measures what it costs to verify a token with persauth and with
+// the other Go libraries that a service might take, with the same checks on the
+// same tokens, and writes tables (Markdown, JSON) and charts (SVG).
+//
+// All times are told beside a reference that is measured in the same process,
+// round by round, and what counts is the median of the ratios.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	short := flag.Bool("short", false, "a quick look with few rounds: do not quote its figures")
+	out := flag.String("out", "bench/out", "the folder for the tables and charts")
+	only := flag.String("only", "", "the parts to run, with commas between: "+strings.Join(partNames(), ","))
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *short, *only, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// effort is how much is done.
+type effort struct {
+	freshRounds, seenRounds, refusedRounds, startRounds int
+	live                                                []int
+	tokens                                              int // for memory and pauses
+}
+
+var (
+	full  = effort{freshRounds: 240, seenRounds: 100, refusedRounds: 20, startRounds: 150, live: []int{100, 10_000, 1_000_000}, tokens: 100_000}
+	quick = effort{freshRounds: 3, seenRounds: 3, refusedRounds: 2, startRounds: 2, live: []int{100, 2_000}, tokens: 3_000}
+)
+
+// part is a part of the report.
+type part struct {
+	name, about string
+	run         func(ctx context.Context, e effort, r *report) error
+}
+
+var parts = []part{
+	{"fresh", "tokens that were never seen", func(ctx context.Context, e effort, r *report) error {
+		for _, algorithm := range algorithms {
+			progress("  %s", algorithm)
+			results, err := fresh(ctx, algorithm, e.freshRounds)
+			if err != nil {
+				return err
+			}
+			r.Fresh = append(r.Fresh, results...)
+		}
+		return nil
+	}},
+	{"seen", "tokens that were seen before", func(ctx context.Context, e effort, r *report) error {
+		for _, n := range e.live {
+			progress("  %d live tokens", n)
+			results, gain, err := seen(ctx, n, e.seenRounds)
+			if err != nil {
+				return err
+			}
+			r.Seen, r.Scaling = append(r.Seen, results...), append(r.Scaling, gain)
+			runtime.GC()
+		}
+		return nil
+	}},
+	{"refused", "tokens that are refused", func(ctx context.Context, e effort, r *report) (err error) {
+		r.Refused, err = refused(ctx, e.refusedRounds)
+		return err
+	}},
+	{"memory", "memory for each remembered token", func(ctx context.Context, e effort, r *report) (err error) {
+		r.Memory, err = memory(ctx, e.tokens)
+		return err
+	}},
+	{"pause", "the longest waits while tokens come and go", func(ctx context.Context, e effort, r *report) (err error) {
+		r.Pause, err = pause(ctx, e.tokens)
+		return err
+	}},
+	{"start", "from the start of a service to its first verified token", func(ctx context.Context, e effort, r *report) (err error) {
+		r.Start, err = start(ctx, e.startRounds)
+		return err
+	}},
+}
+
+func partNames() []string {
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		names[i] = p.name
+	}
+	return names
+}
+
+func run(ctx context.Context, short bool, only, out string) error {
+	e := full
+	if short {
+		e = quick
+	}
+	wanted := partNames()
+	if only != "" {
+		wanted = strings.Split(only, ",")
+	}
+	for _, name := range wanted {
+		if !slices.Contains(partNames(), name) {
+			return fmt.Errorf("there is no part %q", name)
+		}
+	}
+	r := newReport(short)
+	for _, p := range parts {
+		if !slices.Contains(wanted, p.name) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		progress("%s: %s", p.name, p.about)
+		begin := time.Now()
+		if err := p.run(ctx, e, r); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		progress("  %.0f s", time.Since(begin).Seconds())
+	}
+	files, err := r.write(out)
+	if err != nil {
+		return err
+	}
+	fmt.Print(r.markdown())
+	progress("written: %s", strings.Join(files, ", "))
+	return nil
+}
+
+// progress tells people what is going on.
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -1,0 +1,91 @@
+package main
+
+// No one is timed doing nothing: what every peer takes and refuses.
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// forged is a token whose signature is another one's.
+func forged(t *testing.T, w *world) string {
+	t.Helper()
+	mine, theirs := w.token(1, nil), w.token(2, nil)
+	return mine[:strings.LastIndexByte(mine, '.')] + theirs[strings.LastIndexByte(theirs, '.'):]
+}
+
+// unsigned says that it needs no signature, and has none.
+func unsigned(token string) string {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"RS256-11","typ":"JWT"}`)) + "." + payload + "."
+}
+
+func TestEveryPeerChecks(t *testing.T) {
+	for _, algorithm := range algorithms {
+		w, err := newWorld(algorithm)
+		require.NoError(t, err)
+		for _, p := range peers {
+			if !p.takes(algorithm) {
+				continue
+			}
+			t.Run(algorithm+"/"+p.name, func(t *testing.T) {
+				check, err := p.open(t.Context(), w)
+				require.NoError(t, err)
+				for i := range 3 {
+					c, err := check(t.Context(), w.token(i, nil))
+					require.NoError(t, err)
+					assert.Equal(t, caller{subject: "0b0e3c2e-6a57-4f0e-9d49-00000000000" + string(rune('0'+i)),
+						tenant: tenant, business: business, role: "ADMIN"}, c)
+				}
+				good := w.token(3, nil)
+				for name, token := range map[string]string{
+					"forged":          forged(t, w),
+					"alg none":        unsigned(good),
+					"cut":             good[:len(good)-12],
+					"expired":         w.token(3, func(s *session) { s.ExpiresAt = w.begin.Add(-time.Hour).Unix() }),
+					"not yet valid":   w.token(3, func(s *session) { s.NotBefore = w.begin.Add(time.Hour).Unix() }),
+					"another issuer":  w.token(3, func(s *session) { s.Issuer = "https://example.com" }),
+					"another service": w.token(3, func(s *session) { s.Audience = []string{"example"} }),
+				} {
+					c, err := check(t.Context(), token)
+					assert.Errorf(t, err, "a token that is %s was taken", name)
+					assert.Zero(t, c)
+				}
+			})
+		}
+	}
+}
+
+func TestPeersLeftOut(t *testing.T) {
+	// What a peer is said not to know it must refuse; else it is left out for
+	// nothing.
+	for _, algorithm := range algorithms {
+		w, err := newWorld(algorithm)
+		require.NoError(t, err)
+		for _, p := range peers {
+			if p.takes(algorithm) {
+				continue
+			}
+			check, err := p.open(t.Context(), w)
+			if err == nil {
+				_, err = check(t.Context(), w.token(0, nil))
+			}
+			assert.Errorf(t, err, "%s takes %s", p.name, algorithm)
+		}
+	}
+}
+
+func TestTheFloorChecks(t *testing.T) {
+	for _, algorithm := range algorithms {
+		w, err := newWorld(algorithm)
+		require.NoError(t, err)
+		assert.True(t, cutToken(w.token(0, nil)).holds(w.key.Public()))
+		assert.False(t, cutToken(forged(t, w)).holds(w.key.Public()))
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+// How things are timed: beside each other, round by round, in one process. The
+// machine is noisy, and whoever disturbs a round disturbs both; so what counts is
+// the median of the ratios, and times are only there to give an idea.
+
+import (
+	"runtime"
+	"slices"
+	"time"
+)
+
+// lane is one way to do a thing.
+type lane struct {
+	name string
+	// run does it for the places from..to of a sequence, which begins anew when
+	// it ends, and returns how long that took.
+	run func(from, to int) time.Duration
+}
+
+// clocked makes a lane of what is timed from its begin to its end.
+func clocked(name string, do func(from, to int)) lane {
+	return lane{name, func(from, to int) time.Duration {
+		begin := time.Now()
+		do(from, to)
+		return time.Since(begin)
+	}}
+}
+
+// outcome is what came of a race for one lane.
+type outcome struct {
+	Name string `json:"name"`
+	// Ratio is the median of the ratios to the reference, Low and High are their
+	// quartiles.
+	Ratio float64 `json:"ratio"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+	// Nanoseconds is the median for one.
+	Nanoseconds float64 `json:"nanoseconds"`
+}
+
+// race times each lane right beside the reference, each at a time as many times
+// as each says. The order changes with every round.
+func race(rounds, each int, reference lane, lanes ...lane) []outcome {
+	ratios := make([][]float64, len(lanes))
+	times := make([][]float64, len(lanes))
+	for round := range rounds {
+		from := round * each
+		for i := range lanes {
+			at := (round + i) % len(lanes)
+			var base, took time.Duration
+			if round%2 == 0 {
+				base, took = reference.run(from, from+each), lanes[at].run(from, from+each)
+			} else {
+				took, base = lanes[at].run(from, from+each), reference.run(from, from+each)
+			}
+			ratios[at] = append(ratios[at], float64(took)/float64(base))
+			times[at] = append(times[at], float64(took.Nanoseconds())/float64(each))
+		}
+	}
+	outcomes := make([]outcome, len(lanes))
+	for i, l := range lanes {
+		outcomes[i] = outcome{Name: l.name, Ratio: quantile(ratios[i], 0.5), Low: quantile(ratios[i], 0.25),
+			High: quantile(ratios[i], 0.75), Nanoseconds: quantile(times[i], 0.5)}
+	}
+	return outcomes
+}
+
+// quantile returns the value that a share of the values is not above. It sorts
+// them.
+func quantile(values []float64, share float64) float64 {
+	slices.Sort(values)
+	return values[int(share*float64(len(values)-1))]
+}
+
+// allocations counts what one run of a lane allocates: the objects and the
+// bytes, for one.
+func allocations(l lane, from, each int) (objects, bytes float64) {
+	l.run(from, from+each) // what is allocated once
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	l.run(from+each, from+2*each)
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / float64(each), float64(after.TotalAlloc-before.TotalAlloc) / float64(each)
+}
