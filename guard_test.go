@@ -3,7 +3,9 @@ package persauth_test
 // Each guard lets those pass whom it names, and nobody else.
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -122,6 +124,19 @@ func TestGuardThatCannotTell(t *testing.T) {
 			r := newRequest(http.MethodGet, "/", "Authorization", "Bearer "+iss.UserToken("acme"))
 			assert.Equal(t, c.status, serveRequest(v.Require(c.guard)(callerOf), r).StatusCode)
 		})
+	}
+}
+
+// A client that goes away while a guard looks something up was not refused, however
+// the guard tells of it.
+func TestGuardOfAClientThatWentAway(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	for _, told := range []error{context.Canceled, fmt.Errorf("look-up: %w", context.Canceled),
+		fmt.Errorf("%w: %w", persauth.ErrForbidden, context.Canceled)} {
+		v := iss.Verifier()
+		guard := persauth.Guard(func(*http.Request, *persauth.Claims) error { return told })
+		serveRequest(v.Require(guard)(nothing), bearerRequest(t, iss, v))
+		assert.Empty(t, v.Status().Counters.Refused, told)
 	}
 }
 

@@ -127,10 +127,12 @@ func (v *Verifier) Status() Status {
 }
 
 // countRefused counts an error under its code. A caller that went away was not
-// refused.
+// refused: that is told by no error but those of waits, and of a service's own
+// guards.
 func (v *Verifier) countRefused(err error) {
 	i := place(err)
-	if i < len(codes) && codes[i].err == ErrUnavailable && errors.Is(err, context.Canceled) {
+	ours := i < len(codes) && codes[i].err != ErrUnavailable && codes[i].err != ErrForbidden
+	if !ours && errors.Is(err, context.Canceled) {
 		return
 	}
 	v.refused[i].Add(1)

@@ -57,17 +57,20 @@ func (r *report) seenCharts() []chart {
 	if len(r.Seen) == 0 {
 		return nil
 	}
-	c := chart{file: "seen", title: "A token seen before: ns", series: []string{"persauth", "map with RWMutex", "hash and clock"},
+	c := chart{file: "seen", title: "A token seen before: ns for one", series: []string{"persauth", "map with RWMutex", "hash and clock"},
 		values: make([][]float64, 3), format: "%.0f"}
-	for _, s := range slices.Backward(r.Seen) {
-		cores := "1 core"
-		if s.Cores > 1 {
-			cores = fmt.Sprintf("%d cores", s.Cores)
-		}
-		c.names = append(c.names, fmt.Sprintf("%d live, %s", s.Live, cores))
-		for i, v := range []float64{s.Nanoseconds, s.MapNanoseconds, s.HashNanoseconds} {
+	add := func(name string, values ...float64) {
+		c.names = append(c.names, name)
+		for i, v := range values {
 			c.values[i] = append(c.values[i], v)
 		}
+	}
+	// The first one at the top.
+	for _, s := range slices.Backward(r.Scaling) {
+		add(fmt.Sprintf("%d live, %d cores", s.Live, s.Cores), s.Persauth.Nanoseconds, s.Map.Nanoseconds, s.Hash.Nanoseconds)
+	}
+	for _, s := range slices.Backward(r.Seen) {
+		add(fmt.Sprintf("%d live, 1 core", s.Live), s.Nanoseconds, s.Map, s.Hash)
 	}
 	return []chart{c}
 }
@@ -105,9 +108,10 @@ func (c *chart) draw(theme string) ([]byte, error) {
 	opt := charts.NewBarChartOptionWithData(values)
 	opt.Horizontal, opt.StackSeries = true, charts.Ptr(single)
 	opt.Theme = charts.GetTheme(theme)
+	text := charts.FontStyle{FontSize: 10, FontColor: opt.Theme.GetLabelTextColor()}
 	opt.Title = charts.TitleOption{Text: c.title, FontStyle: charts.FontStyle{FontSize: 12}}
 	opt.Legend = charts.LegendOption{SeriesNames: c.series, Show: charts.Ptr(!single), Offset: charts.OffsetRight}
-	opt.CategoryAxis.LabelFontStyle.FontSize = 10
+	opt.CategoryAxis.LabelFontStyle = text
 	for _, name := range c.names {
 		// Who looks at it may have a wider font.
 		opt.CategoryAxis.Labels = append(opt.CategoryAxis.Labels, name+"     ")
@@ -115,7 +119,7 @@ func (c *chart) draw(theme string) ([]byte, error) {
 	opt.ValueAxis[0].Min, opt.ValueAxis[0].Show = charts.Ptr(0.0), charts.Ptr(false)
 	opt.Padding = charts.NewBox(20, 20, 60, 20)
 	for i := range opt.SeriesList {
-		opt.SeriesList[i].Label = charts.SeriesLabel{Show: charts.Ptr(true), ValueFormatter: func(v float64) string {
+		opt.SeriesList[i].Label = charts.SeriesLabel{Show: charts.Ptr(true), FontStyle: text, ValueFormatter: func(v float64) string {
 			if v == 0 {
 				return ""
 			}

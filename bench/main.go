@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,11 +21,12 @@ import (
 
 func main() {
 	short := flag.Bool("short", false, "a quick look with few rounds: do not quote its figures")
-	out := flag.String("out", "bench/out", "the folder for the tables and charts")
+	out := flag.String("out", "bench/out", "the folder for the tables and charts, from where you are")
 	only := flag.String("only", "", "the parts to run, with commas between: "+strings.Join(partNames(), ","))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the part that runs is waited for; who does not want that asks twice
 	if err := run(ctx, *short, *only, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -64,11 +66,11 @@ var parts = []part{
 	{"seen", "tokens that were seen before", func(ctx context.Context, e effort, r *report) error {
 		for _, n := range e.live {
 			progress("  %d live tokens", n)
-			results, gain, err := seen(ctx, n, e.seenRounds)
+			result, together, err := seen(ctx, n, e.seenRounds)
 			if err != nil {
 				return err
 			}
-			r.Seen, r.Scaling = append(r.Seen, results...), append(r.Scaling, gain)
+			r.Seen, r.Scaling = append(r.Seen, result), append(r.Scaling, together)
 			runtime.GC()
 		}
 		return nil
@@ -114,27 +116,27 @@ func run(ctx context.Context, short bool, only, out string) error {
 		}
 	}
 	r := newReport(short)
+	var failed error
 	for _, p := range parts {
 		if !slices.Contains(wanted, p.name) {
 			continue
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if failed = ctx.Err(); failed != nil {
+			break
 		}
 		progress("%s: %s", p.name, p.about)
 		begin := time.Now()
-		if err := p.run(ctx, e, r); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+		if failed = p.run(ctx, e, r); failed != nil {
+			failed = fmt.Errorf("%s: %w", p.name, failed)
+			break
 		}
 		progress("  %.0f s", time.Since(begin).Seconds())
 	}
+	// What was measured is kept, whatever came after it.
 	files, err := r.write(out)
-	if err != nil {
-		return err
-	}
 	fmt.Print(r.markdown())
 	progress("written: %s", strings.Join(files, ", "))
-	return nil
+	return errors.Join(failed, err)
 }
 
 // progress tells people what is going on.

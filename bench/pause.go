@@ -19,8 +19,8 @@ type pauseResult struct {
 	Tokens   int   `json:"tokens"` // that came and went
 	Persauth waits `json:"persauth"`
 	Machine  waits `json:"machine"`
-	// Sweep is the same for callers of a go-cache of as many entries. Its stretch
-	// is one clean-up.
+	// Sweep is the same for callers of a go-cache that holds as many entries and
+	// cleans up. Its stretch is one clean-up.
 	Sweep waits `json:"sweep"`
 }
 
@@ -82,6 +82,10 @@ func pause(ctx context.Context, n int) (pauseResult, error) {
 			came.Add(1)
 		}
 		close(done)
+	}()
+	defer func() {
+		for range done { // whatever became of us, until it has ended
+		}
 	}()
 	for stretch := int64(0); stretch < int64(n)/pauseStretch; {
 		begin := time.Now()

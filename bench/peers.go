@@ -2,9 +2,10 @@ package main
 
 // The libraries that are compared, each set up as its documentation says for a
 // service whose keys come from a JWK Set, with the same checks: the signature,
-// "exp", "nbf", "iss" and "aud". What a library does not check by itself is
+// "exp", "nbf", "iat", "iss" and "aud". What a library does not check by itself is
 // checked after it, as its user would have to. The claims end up where a service
-// can use them.
+// can use them. This library checks more: the tenant, the type, and that no member
+// comes twice.
 
 import (
 	"context"
@@ -52,7 +53,7 @@ var (
 	errAudience = errors.New("for another audience")
 	errIssuer   = errors.New("of another issuer")
 	errTime     = errors.New("expired, or not yet valid")
-	errClaims   = errors.New("a claim is missing, or is not a string")
+	errClaims   = errors.New("a claim is missing, or does not have its form")
 )
 
 // private are the claims of PERS that no library knows, for those that decode
@@ -67,8 +68,11 @@ type private struct {
 	Scope      string `json:"scope"`
 }
 
-func (p *private) of(subject string) caller {
-	return caller{subject: subject, tenant: p.TenantID, business: p.BusinessID, role: p.Role}
+func (p *private) of(subject string) (caller, error) {
+	if subject == "" || p.TenantID == "" || p.BusinessID == "" || p.Role == "" {
+		return caller{}, errClaims
+	}
+	return caller{subject: subject, tenant: p.TenantID, business: p.BusinessID, role: p.Role}, nil
 }
 
 // named asks for the claims by name, where they are not in a struct.
@@ -83,12 +87,4 @@ func named(claim func(name string) (string, bool)) (caller, error) {
 		return caller{}, errClaims
 	}
 	return c, nil
-}
-
-// mapped is named for claims in a map.
-func mapped(claims map[string]any) (caller, error) {
-	return named(func(name string) (string, bool) {
-		text, ok := claims[name].(string)
-		return text, ok
-	})
 }

@@ -76,7 +76,7 @@ func openKeyfunc(_ context.Context, w *world) (verify, error) {
 		if _, err := parser.ParseWithClaims(token, &c, keys.Keyfunc); err != nil {
 			return caller{}, err
 		}
-		return c.of(c.Subject), nil
+		return c.of(c.Subject)
 	}, nil
 }
 
@@ -103,7 +103,7 @@ func openJose(_ context.Context, w *world) (verify, error) {
 		if err := registered.ValidateWithLeeway(expected, leeway); err != nil {
 			return caller{}, err
 		}
-		return own.of(registered.Subject), nil
+		return own.of(registered.Subject)
 	}, nil
 }
 
@@ -212,6 +212,6 @@ func openCristal(_ context.Context, w *world) (verify, error) {
 		case !c.IsForAudience(audience):
 			return caller{}, errAudience
 		}
-		return c.of(c.Subject), nil
+		return c.of(c.Subject)
 	}, nil
 }

@@ -28,11 +28,14 @@ func openOIDC(ctx context.Context, w *world) (verify, error) {
 		if err != nil {
 			return caller{}, err
 		}
+		if verified.IssuedAt.After(time.Now().Add(leeway)) {
+			return caller{}, errTime
+		}
 		var own private
 		if err := verified.Claims(&own); err != nil {
 			return caller{}, err
 		}
-		return own.of(verified.Subject), nil
+		return own.of(verified.Subject)
 	}, nil
 }
 
@@ -71,7 +74,7 @@ func openAuth0(_ context.Context, w *world) (verify, error) {
 		if !ok || claims.RegisteredClaims.Expiry == 0 {
 			return caller{}, errClaims
 		}
-		return own.of(claims.RegisteredClaims.Subject), nil
+		return own.of(claims.RegisteredClaims.Subject)
 	}, nil
 }
 
@@ -93,7 +96,7 @@ func openZitadel(_ context.Context, w *world) (verify, error) {
 		if now := time.Now().Add(leeway); c.NotBefore.AsTime().After(now) || c.IssuedAt.AsTime().After(now) {
 			return caller{}, errTime
 		}
-		return c.of(c.Subject), nil
+		return c.of(c.Subject)
 	}, nil
 }
 
@@ -117,7 +120,7 @@ func openClerk(_ context.Context, w *world) (verify, error) {
 		if !slices.Contains(c.Audience, audience) {
 			return caller{}, errAudience
 		}
-		return own.of(c.Subject), nil
+		return own.of(c.Subject)
 	}, nil
 }
 
@@ -133,10 +136,15 @@ func openOkta(_ context.Context, w *world) (verify, error) {
 		if err != nil {
 			return caller{}, err
 		}
-		notBefore, ok := verified.Claims["nbf"].(float64)
-		if !ok || time.Unix(int64(notBefore), 0).After(time.Now().Add(leeway)) {
-			return caller{}, errTime
+		if notBefore, given := verified.Claims["nbf"]; given {
+			seconds, ok := notBefore.(float64)
+			if !ok || time.Unix(int64(seconds), 0).After(time.Now().Add(leeway)) {
+				return caller{}, errTime
+			}
 		}
-		return mapped(verified.Claims)
+		return named(func(name string) (string, bool) {
+			text, ok := verified.Claims[name].(string)
+			return text, ok
+		})
 	}, nil
 }

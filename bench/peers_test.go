@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -12,18 +13,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// forged is a token whose signature is another one's.
-func forged(t *testing.T, w *world) string {
+// without is the third token of a session without one of its claims.
+func without(t *testing.T, w *world, claim string) string {
 	t.Helper()
-	mine, theirs := w.token(1, nil), w.token(2, nil)
-	return mine[:strings.LastIndexByte(mine, '.')] + theirs[strings.LastIndexByte(theirs, '.'):]
-}
-
-// unsigned says that it needs no signature, and has none.
-func unsigned(token string) string {
-	_, rest, _ := strings.Cut(token, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"RS256-11","typ":"JWT"}`)) + "." + payload + "."
+	_, rest, _ := strings.Cut(w.token(3, nil), ".")
+	segment, _, _ := strings.Cut(rest, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(segment)
+	require.NoError(t, err)
+	claims := make(map[string]any)
+	require.NoError(t, json.Unmarshal(payload, &claims))
+	require.Contains(t, claims, claim)
+	delete(claims, claim)
+	return w.signed(header(w.key.Algorithm, w.key.ID), claims)
 }
 
 func TestEveryPeerChecks(t *testing.T) {
@@ -45,13 +46,18 @@ func TestEveryPeerChecks(t *testing.T) {
 				}
 				good := w.token(3, nil)
 				for name, token := range map[string]string{
-					"forged":          forged(t, w),
-					"alg none":        unsigned(good),
-					"cut":             good[:len(good)-12],
-					"expired":         w.token(3, func(s *session) { s.ExpiresAt = w.begin.Add(-time.Hour).Unix() }),
-					"not yet valid":   w.token(3, func(s *session) { s.NotBefore = w.begin.Add(time.Hour).Unix() }),
-					"another issuer":  w.token(3, func(s *session) { s.Issuer = "https://example.com" }),
-					"another service": w.token(3, func(s *session) { s.Audience = []string{"example"} }),
+					"forged":           forged(w.token(1, nil), w.token(2, nil)),
+					"not signed":       unsigned(withHeader(header("none", w.key.ID), good)) + ".",
+					"cut":              good[:len(good)-12],
+					"expired":          w.token(3, func(s *session) { s.ExpiresAt = w.begin.Add(-time.Hour).Unix() }),
+					"not yet valid":    w.token(3, func(s *session) { s.NotBefore = w.begin.Add(time.Hour).Unix() }),
+					"from the future":  w.token(3, func(s *session) { s.IssuedAt = w.begin.Add(time.Hour).Unix() }),
+					"of another one":   w.token(3, func(s *session) { s.Issuer = "https://example.com" }),
+					"for another one":  w.token(3, func(s *session) { s.Audience = []string{"example"} }),
+					"without exp":      without(t, w, "exp"),
+					"without iss":      without(t, w, "iss"),
+					"without aud":      without(t, w, "aud"),
+					"without a tenant": without(t, w, "tenantId"),
 				} {
 					c, err := check(t.Context(), token)
 					assert.Errorf(t, err, "a token that is %s was taken", name)
@@ -86,6 +92,6 @@ func TestTheFloorChecks(t *testing.T) {
 		w, err := newWorld(algorithm)
 		require.NoError(t, err)
 		assert.True(t, cutToken(w.token(0, nil)).holds(w.key.Public()))
-		assert.False(t, cutToken(forged(t, w)).holds(w.key.Public()))
+		assert.False(t, cutToken(forged(w.token(1, nil), w.token(2, nil))).holds(w.key.Public()))
 	}
 }

@@ -5,6 +5,7 @@ package main
 // the median of the ratios, and times are only there to give an idea.
 
 import (
+	"math"
 	"runtime"
 	"slices"
 	"time"
@@ -66,11 +67,11 @@ func race(rounds, each int, reference lane, lanes ...lane) []outcome {
 	return outcomes
 }
 
-// quantile returns the value that a share of the values is not above. It sorts
-// them.
+// quantile returns the value that is nearest to a share of the way through the
+// values. It sorts them.
 func quantile(values []float64, share float64) float64 {
 	slices.Sort(values)
-	return values[int(share*float64(len(values)-1))]
+	return values[int(math.Round(share*float64(len(values)-1)))]
 }
 
 // allocations counts what one run of a lane allocates: the objects and the

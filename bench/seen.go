@@ -13,36 +13,41 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/persauth/persauth"
 )
 
-// seenResult is what looking up one of the live tokens takes.
+// seenResult is what one core takes to look up one of the live tokens.
 type seenResult struct {
-	Live  int `json:"live"`
-	Cores int `json:"cores"`
-	// Ratio and quartiles are to the map.
-	outcome
-	MapNanoseconds  float64 `json:"mapNanoseconds"`
-	HashNanoseconds float64 `json:"hashNanoseconds"`
+	Live    int `json:"live"`
+	outcome     // beside the map
+	// Map and Hash are the nanoseconds of the other two.
+	Map  float64 `json:"map"`
+	Hash float64 `json:"hash"`
 	// OverHash is the median ratio to a hash of the token and a look at the clock.
 	OverHash    float64 `json:"overHash"`
 	Allocations float64 `json:"allocations"`
 }
 
-// scaling is how much more is done in the same time by all cores than by one.
+// scaling is what all cores do together.
 type scaling struct {
-	Live     int     `json:"live"`
-	Cores    int     `json:"cores"`
-	Persauth float64 `json:"persauth"`
-	Map      float64 `json:"map"`
-	Hash     float64 `json:"hash"`
+	Live     int  `json:"live"`
+	Cores    int  `json:"cores"`
+	Persauth gain `json:"persauth"`
+	Map      gain `json:"map"`
+	Hash     gain `json:"hash"`
+}
+
+// gain is how many times as much all cores do in the same time as one, and how
+// many nanoseconds they take for one token together.
+type gain struct {
+	Times       float64 `json:"times"`
+	Nanoseconds float64 `json:"nanoseconds"`
 }
 
 // seenBatch is how many look-ups there are between two looks at the clock.
-const seenBatch = 32 * 640
+const seenBatch = 64 * arrivals * 20
 
 // usualTokens is how many tokens a Verifier remembers if nobody says otherwise.
 const usualTokens = 10_000
@@ -107,7 +112,8 @@ func remember(ctx context.Context, n int) (*memories, error) {
 	}
 	seed := maphash.MakeSeed()
 	m.hash = func(token string) {
-		if maphash.String(seed, token) == 0 && time.Now().IsZero() {
+		sum, now := maphash.String(seed, token), time.Now()
+		if sum == 0 && now.IsZero() {
 			panic("at the beginning of time")
 		}
 	}
@@ -142,16 +148,16 @@ func verifyAll(ctx context.Context, v *persauth.Verifier, tokens []string) error
 // them fit in the cache that is nearest to a core.
 const arrivals = 16
 
-// lane looks tokens up on some cores at once. A service has just read a token
-// from a connection when it looks it up, so each token is read before, and that
-// is not counted.
-func (m *memories) lane(name string, get func(string), cores int) lane {
+// arriving looks tokens up on one core. A service has just read a token from a
+// connection when it looks it up, so each token is read before, and that is not
+// counted.
+func (m *memories) arriving(name string, get func(string)) lane {
 	seed := maphash.MakeSeed()
-	one := func(from, to int) (spent time.Duration) {
+	return lane{name, func(from, to int) (spent time.Duration) {
 		for ; from < to; from += arrivals {
 			var arrived [arrivals]string
 			for i := range arrived {
-				arrived[i] = m.tokens[m.order[(from+i)%len(m.order)]]
+				arrived[i] = m.token(from + i)
 				maphash.String(seed, arrived[i])
 			}
 			begin := time.Now()
@@ -161,50 +167,55 @@ func (m *memories) lane(name string, get func(string), cores int) lane {
 			spent += time.Since(begin)
 		}
 		return spent
-	}
-	return lane{name, func(from, to int) time.Duration {
-		if cores == 1 {
-			return one(from, to)
-		}
-		share := (to - from) / cores
-		var spent atomic.Int64
-		var running sync.WaitGroup
-		for g := range cores {
-			running.Go(func() { spent.Add(int64(one(from+g*share, from+(g+1)*share))) })
-		}
-		running.Wait()
-		return time.Duration(spent.Load() / int64(cores))
 	}}
 }
 
-// seen times look-ups among n live tokens, on one core and on all of them.
-func seen(ctx context.Context, n, rounds int) ([]seenResult, scaling, error) {
-	m, err := remember(ctx, n)
-	if err != nil {
-		return nil, scaling{}, err
-	}
-	var results []seenResult
-	cores := runtime.GOMAXPROCS(0)
-	for _, c := range coreCounts(cores) {
-		ours, locked, hash := m.lane("persauth", m.persauth, c), m.lane("map", m.locked, c), m.lane("hash", m.hash, c)
-		race(2, seenBatch, ours, locked, hash) // to warm up
-		toMap := race(rounds, seenBatch, locked, ours, locked, hash)
-		toHash := race(rounds, seenBatch, hash, ours)
-		r := seenResult{Live: n, Cores: c, outcome: toMap[0], MapNanoseconds: toMap[1].Nanoseconds,
-			HashNanoseconds: toMap[2].Nanoseconds, OverHash: toHash[0].Ratio}
-		r.Allocations, _ = allocations(m.lane("persauth", m.persauth, 1), 0, seenBatch)
-		results = append(results, r)
-	}
-	gain := func(get func(string)) float64 {
-		return 1 / race(rounds, seenBatch, m.lane("", get, 1), m.lane("", get, cores))[0].Ratio
-	}
-	return results, scaling{n, cores, gain(m.persauth), gain(m.locked), gain(m.hash)}, nil
+// together looks tokens up on some cores at once, each its share of them. The
+// time is that from when all have begun to when the last one has ended.
+func (m *memories) together(get func(string), cores int) lane {
+	return lane{"", func(from, to int) time.Duration {
+		share := (to - from) / cores
+		var ready, running sync.WaitGroup
+		ready.Add(cores)
+		var begin time.Time
+		start := make(chan struct{})
+		for g := range cores {
+			running.Go(func() {
+				ready.Done()
+				<-start
+				for i := from + g*share; i < from+(g+1)*share; i++ {
+					get(m.token(i))
+				}
+			})
+		}
+		ready.Wait()
+		begin = time.Now()
+		close(start)
+		running.Wait()
+		return time.Since(begin)
+	}}
 }
 
-// coreCounts are one, and all.
-func coreCounts(all int) []int {
-	if all == 1 {
-		return []int{1}
+// token returns the token at a place of the order.
+func (m *memories) token(i int) string { return m.tokens[m.order[i%len(m.order)]] }
+
+// seen times look-ups among n live tokens, on one core and on all of them.
+func seen(ctx context.Context, n, rounds int) (seenResult, scaling, error) {
+	m, err := remember(ctx, n)
+	if err != nil {
+		return seenResult{}, scaling{}, err
 	}
-	return []int{1, all}
+	ours, locked, hash := m.arriving("persauth", m.persauth), m.arriving("map", m.locked), m.arriving("hash", m.hash)
+	race(2, seenBatch, ours, locked, hash) // to warm up
+	toMap := race(rounds, seenBatch, locked, ours, locked, hash)
+	r := seenResult{Live: n, outcome: toMap[0], Map: toMap[1].Nanoseconds, Hash: toMap[2].Nanoseconds,
+		OverHash: race(rounds, seenBatch, hash, ours)[0].Ratio}
+	r.Allocations, _ = allocations(ours, 0, seenBatch)
+
+	cores := runtime.GOMAXPROCS(0)
+	gained := func(get func(string)) gain {
+		o := race(rounds, seenBatch, m.together(get, 1), m.together(get, cores))[0]
+		return gain{1 / o.Ratio, o.Nanoseconds}
+	}
+	return r, scaling{n, cores, gained(m.persauth), gained(m.locked), gained(m.hash)}, nil
 }

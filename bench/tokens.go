@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,9 +23,6 @@ const (
 	audience = "pers-api"
 	tenant   = "550e8400-e29b-41d4-a716-446655440001"
 	business = "550e8400-e29b-41d4-a716-446655440000"
-
-	// tokenSize is about how long an RS256 token of a session is, in bytes.
-	tokenSize = 900
 )
 
 var algorithms = []string{"RS256", "ES256", "EdDSA"}
@@ -74,21 +72,33 @@ func (w *world) token(i int, change func(*session)) string {
 	if change != nil {
 		change(&s)
 	}
-	return w.signed(w.header(w.key.Algorithm, w.key.ID), s)
+	return w.signed(header(w.key.Algorithm, w.key.ID), s)
 }
 
-func (w *world) header(algorithm, kid string) string {
+func header(algorithm, kid string) string {
 	return fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"JWT"}`, algorithm, kid)
 }
 
-// signed returns a token with any header, signed with the key.
-func (w *world) signed(header string, s session) string {
-	payload, err := json.Marshal(s)
+// signed returns a token with any header and claims, signed with the key.
+func (w *world) signed(header string, claims any) string {
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		panic(err) // strings and numbers
 	}
 	return w.key.Sign([]byte(header), payload)
 }
+
+// withHeader returns a token with another header, and the signature it had.
+func withHeader(header, token string) string {
+	_, rest, _ := strings.Cut(token, ".")
+	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + rest
+}
+
+// unsigned is a token without its signature, and without the dot before it.
+func unsigned(token string) string { return token[:strings.LastIndexByte(token, '.')] }
+
+// forged is a token with the signature of another one.
+func forged(token, other string) string { return unsigned(token) + other[len(unsigned(other)):] }
 
 // tokens returns n tokens, signed on all cores.
 func (w *world) tokens(n int, change func(*session)) []string {
