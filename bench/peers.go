@@ -56,8 +56,7 @@ var (
 	errClaims   = errors.New("a claim is missing, or does not have its form")
 )
 
-// private are the claims of PERS that no library knows, for those that decode
-// into a struct.
+// private are the claims of PERS that no library knows.
 type private struct {
 	TenantID   string `json:"tenantId"`
 	BusinessID string `json:"businessId"`

@@ -29,20 +29,14 @@ var algorithms = []string{"RS256", "ES256", "EdDSA"}
 
 // session is what a token says.
 type session struct {
-	Issuer     string   `json:"iss"`
-	Audience   []string `json:"aud"`
-	Subject    string   `json:"sub"`
-	ID         string   `json:"jti"`
-	IssuedAt   int64    `json:"iat"`
-	NotBefore  int64    `json:"nbf"`
-	ExpiresAt  int64    `json:"exp"`
-	TenantID   string   `json:"tenantId"`
-	BusinessID string   `json:"businessId"`
-	AuthType   string   `json:"authType"`
-	Role       string   `json:"role"`
-	Email      string   `json:"email"`
-	Name       string   `json:"name"`
-	Scope      string   `json:"scope"`
+	Issuer    string   `json:"iss"`
+	Audience  []string `json:"aud"`
+	Subject   string   `json:"sub"`
+	ID        string   `json:"jti"`
+	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf"`
+	ExpiresAt int64    `json:"exp"`
+	private
 }
 
 // world is one key with its tokens, and the server that publishes it.
@@ -66,8 +60,8 @@ func (w *world) token(i int, change func(*session)) string {
 		Issuer: issuer, Audience: []string{audience},
 		Subject: fmt.Sprintf("0b0e3c2e-6a57-4f0e-9d49-%012d", i), ID: fmt.Sprintf("%016x", i),
 		IssuedAt: w.begin.Unix(), NotBefore: w.begin.Unix(), ExpiresAt: w.begin.Add(4 * time.Hour).Unix(),
-		TenantID: tenant, BusinessID: business, AuthType: "business", Role: "ADMIN",
-		Email: fmt.Sprintf("user-%08x@id.pers.ninja", i), Name: "Some One", Scope: "read",
+		private: private{TenantID: tenant, BusinessID: business, AuthType: "business", Role: "ADMIN",
+			Email: fmt.Sprintf("user-%08x@id.pers.ninja", i), Name: "Some One", Scope: "read"},
 	}
 	if change != nil {
 		change(&s)
