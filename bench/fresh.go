@@ -26,9 +26,9 @@ func fresh(ctx context.Context, algorithm string, rounds int) ([]freshResult, er
 	if err != nil {
 		return nil, err
 	}
-	// More than twice as many as are remembered, so each is new when its turn
-	// comes again.
-	tokens := w.tokens(8*fewTokens+rounds, nil)
+	// Those that warm a lane up are not those that are timed after it, and there
+	// are far more than are remembered; so each is new when its turn comes again.
+	tokens := w.tokens(2*freshBatch, nil)
 	floor := floorLane(w, tokens)
 	lanes := []lane{floor}
 	for _, p := range peers {
@@ -41,7 +41,6 @@ func fresh(ctx context.Context, algorithm string, rounds int) ([]freshResult, er
 		}
 		lanes = append(lanes, clocked(p.name, accepting(ctx, check, tokens)))
 	}
-	race(2, freshBatch, floor, lanes...) // to warm up
 	var results []freshResult
 	for i, o := range race(rounds, freshBatch, floor, lanes...) {
 		r := freshResult{Algorithm: algorithm, outcome: o}

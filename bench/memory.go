@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"strings"
 
 	"github.com/persauth/persauth"
 )
@@ -42,17 +41,9 @@ func memory(ctx context.Context, n int) (memoryResult, error) {
 	r := memoryResult{Tokens: n, TokenSize: len(tokens[0]), Persauth: float64(after-before) / float64(n)}
 
 	before = inUse()
-	entries := make(map[string]*session, n)
-	for _, token := range tokens {
-		claims, err := v.Verify(ctx, token)
-		if err != nil {
-			return memoryResult{}, err
-		}
-		entry := new(session)
-		if err := claims.Decode(entry); err != nil {
-			return memoryResult{}, err
-		}
-		entries[strings.Clone(token)] = entry
+	entries, err := decoded(ctx, v, tokens)
+	if err != nil {
+		return memoryResult{}, err
 	}
 	r.Map = float64(inUse()-before) / float64(n)
 	runtime.KeepAlive(entries)

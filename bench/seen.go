@@ -93,18 +93,11 @@ func remember(ctx context.Context, n int) (*memories, error) {
 			panic("a good token was refused")
 		}
 	}
-	bare := &lockedMap{entries: make(map[string]*session, n)}
-	for _, token := range m.tokens {
-		claims, err := v.Verify(ctx, token)
-		if err != nil {
-			return nil, err
-		}
-		entry := new(session)
-		if err := claims.Decode(entry); err != nil {
-			return nil, err
-		}
-		bare.entries[strings.Clone(token)] = entry
+	entries, err := decoded(ctx, v, m.tokens)
+	if err != nil {
+		return nil, err
 	}
+	bare := &lockedMap{entries: entries}
 	m.locked = func(token string) {
 		if entry := bare.get(token); entry == nil || entry.TenantID != tenant {
 			panic("the map lost a token")
@@ -144,6 +137,23 @@ func verifyAll(ctx context.Context, v *persauth.Verifier, tokens []string) error
 	return nil
 }
 
+// decoded maps copies of tokens to their claims in a struct.
+func decoded(ctx context.Context, v *persauth.Verifier, tokens []string) (map[string]*session, error) {
+	entries := make(map[string]*session, len(tokens))
+	for _, token := range tokens {
+		claims, err := v.Verify(ctx, token)
+		if err != nil {
+			return nil, err
+		}
+		entry := new(session)
+		if err := claims.Decode(entry); err != nil {
+			return nil, err
+		}
+		entries[strings.Clone(token)] = entry
+	}
+	return entries, nil
+}
+
 // arrivals is how many tokens come before the first of them is looked up. All of
 // them fit in the cache that is nearest to a core.
 const arrivals = 16
@@ -177,7 +187,6 @@ func (m *memories) together(get func(string), cores int) lane {
 		share := (to - from) / cores
 		var ready, running sync.WaitGroup
 		ready.Add(cores)
-		var begin time.Time
 		start := make(chan struct{})
 		for g := range cores {
 			running.Go(func() {
@@ -189,7 +198,7 @@ func (m *memories) together(get func(string), cores int) lane {
 			})
 		}
 		ready.Wait()
-		begin = time.Now()
+		begin := time.Now()
 		close(start)
 		running.Wait()
 		return time.Since(begin)
@@ -206,7 +215,6 @@ func seen(ctx context.Context, n, rounds int) (seenResult, scaling, error) {
 		return seenResult{}, scaling{}, err
 	}
 	ours, locked, hash := m.arriving("persauth", m.persauth), m.arriving("map", m.locked), m.arriving("hash", m.hash)
-	race(2, seenBatch, ours, locked, hash) // to warm up
 	toMap := race(rounds, seenBatch, locked, ours, locked, hash)
 	r := seenResult{Live: n, outcome: toMap[0], Map: toMap[1].Nanoseconds, Hash: toMap[2].Nanoseconds,
 		OverHash: race(rounds, seenBatch, hash, ours)[0].Ratio}
