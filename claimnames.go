@@ -133,7 +133,7 @@ func plant(tree []claimMember, path []string, field claimField) ([]claimMember, 
 	if path[0] == "" {
 		return tree, false
 	}
-	m := find(tree, path[0])
+	m := find(tree, []byte(path[0]))
 	if m == nil {
 		tree = append(tree, claimMember{name: path[0], place: len(tree)})
 		m = &tree[len(tree)-1]
@@ -149,10 +149,10 @@ func plant(tree []claimMember, path []string, field claimField) ([]claimMember, 
 	return tree, ok
 }
 
-func find(tree []claimMember, name string) *claimMember {
+func find(tree []claimMember, name []byte) *claimMember {
 	for i := range tree {
-		if tree[i].name == name {
-			return &tree[i]
+		if m := &tree[i]; len(m.name) == len(name) && m.name == string(name) {
+			return m
 		}
 	}
 	return nil

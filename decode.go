@@ -144,7 +144,7 @@ func findRaw(tree []claimMember, name jsontext.Value) *claimMember {
 	if !ok {
 		return nil
 	}
-	return find(tree, string(bare))
+	return find(tree, bare)
 }
 
 // notObject notes v for all claims that should have been inside of it.
@@ -160,10 +160,14 @@ func (c *candidate) notObject(tree []claimMember, v []byte) {
 
 // take stores one claim.
 func (c *candidate) take(field claimField, v []byte) {
-	ok := true
 	if string(v) == "null" && claimForms[field].optional {
 		return
 	}
+	if s, ok := text(v); ok {
+		c.takeText(field, s)
+		return
+	}
+	ok := false
 	switch field {
 	case fieldExpiresAt:
 		c.expiresAt, ok = numericDate(v)
@@ -176,19 +180,37 @@ func (c *candidate) take(field claimField, v []byte) {
 		if c.lists, ok = appendTexts(c.lists, v); ok {
 			c.texts[field-firstText] = c.lists[start:]
 		}
-	default:
-		c.texts[field-firstText], ok = text(v)
 	}
-	switch {
-	case !ok && isNumber(v):
-		c.note(field, "a number out of range")
-	case !ok:
-		c.note(field, kindName(jsontext.Value(v)))
-	case field == fieldTenant && len(c.get(field)) == 0:
-		c.note(field, "an empty string")
-	case field == fieldConfirmation && len(c.get(field)) == 0:
-		c.note(field, "an empty jkt")
+	if ok {
+		return
 	}
+	got := kindName(jsontext.Value(v))
+	if field < firstText && isNumber(v) {
+		got = "a number out of range"
+	}
+	c.note(field, got)
+}
+
+// takeText stores one claim that is a string.
+func (c *candidate) takeText(field claimField, s []byte) {
+	switch field {
+	case fieldExpiresAt, fieldNotBefore, fieldIssuedAt:
+		c.note(field, "a string")
+		return
+	case fieldAudience, fieldRole:
+		start := len(c.lists)
+		c.lists = appendElement(c.lists, s)
+		s = c.lists[start:]
+	case fieldTenant:
+		if len(s) == 0 {
+			c.note(field, "an empty string")
+		}
+	case fieldConfirmation:
+		if len(s) == 0 {
+			c.note(field, "an empty jkt")
+		}
+	}
+	c.texts[field-firstText] = s
 }
 
 // text returns what a JSON string says: as a part of it where that is possible.
@@ -203,11 +225,10 @@ func text(v []byte) ([]byte, bool) {
 	return unquoted, err == nil
 }
 
-// appendTexts adds a claim that is one text, or an array of texts, to a list.
+// appendTexts adds a claim that is an array of texts to a list.
 func appendTexts(list, v []byte) ([]byte, bool) {
 	if v[0] != '[' {
-		one, ok := text(v)
-		return appendElement(list, one), ok
+		return list, false
 	}
 	if longer, ok := appendPlainTexts(list, v); ok {
 		return longer, true

@@ -20,52 +20,45 @@ var plainText = func() (is [256]bool) {
 	return is
 }()
 
-// plainReader is a place in a payload.
-type plainReader struct {
-	c    *candidate
-	text []byte
-	at   int
-}
+// The functions below are given a text and the place where something should begin.
+// They return the place behind it; or false, and then the place means nothing.
 
 // readPlain reads the claims, or reports false and may leave some behind.
 func (c *candidate) readPlain() bool {
-	r := plainReader{c: c, text: c.payload}
-	return r.object(c.tree, plainDepth) && r.at == len(r.text)
+	end, ok := c.plainObject(c.payload, 0, c.tree, plainDepth)
+	return ok && end == len(c.payload)
 }
 
-// take moves on if the next byte is b.
-func (r *plainReader) take(b byte) bool {
-	if r.at < len(r.text) && r.text[r.at] == b {
-		r.at++
-		return true
-	}
-	return false
-}
+// is reports whether the byte at i is b.
+func is(text []byte, i int, b byte) bool { return i < len(text) && text[i] == b }
 
-// object walks an object beside the tree of names.
-func (r *plainReader) object(tree []claimMember, depth int) bool {
-	if depth == 0 || !r.take('{') {
-		return false
+// plainObject walks an object beside the tree of names.
+func (c *candidate) plainObject(text []byte, i int, tree []claimMember, depth int) (end int, ok bool) {
+	if depth == 0 || !is(text, i, '{') {
+		return i, false
 	}
-	if r.take('}') {
-		return true
+	if is(text, i+1, '}') {
+		return i + 2, true
 	}
 	var names plainSet
 	for {
-		start := r.at
-		if !r.string() {
-			return false
+		start := i + 1 // behind the brace, or the comma
+		if i, ok = plainString(text, start); !ok {
+			return i, false
 		}
-		name := r.text[start+1 : r.at-1]
-		m := find(tree, string(name))
-		if !names.add(name, m) || !r.take(':') || !r.member(m, depth) {
-			return false
+		name := text[start+1 : i-1]
+		m := find(tree, name)
+		if !names.add(name, m) || !is(text, i, ':') {
+			return i, false
 		}
-		if r.take('}') {
-			return true
+		if i, ok = c.plainMember(text, i+1, m, depth); !ok {
+			return i, false
 		}
-		if !r.take(',') {
-			return false
+		if is(text, i, '}') {
+			return i + 1, true
+		}
+		if !is(text, i, ',') {
+			return i, false
 		}
 	}
 }
@@ -98,111 +91,101 @@ func (s *plainSet) add(name []byte, m *claimMember) bool {
 	return true
 }
 
-// member reads the value of a member; m is nil for one that nobody asks for.
-func (r *plainReader) member(m *claimMember, depth int) bool {
-	start := r.at
-	if m != nil && m.inner != nil && start < len(r.text) && r.text[start] == '{' {
-		if !r.object(m.inner, depth-1) {
-			return false
+// plainMember reads the value of a member; m is nil for one that nobody asks for.
+func (c *candidate) plainMember(text []byte, i int, m *claimMember, depth int) (end int, ok bool) {
+	if m != nil && m.inner != nil && is(text, i, '{') {
+		if end, ok = c.plainObject(text, i, m.inner, depth-1); ok {
+			c.wholeObject(m)
 		}
-		r.c.wholeObject(m)
-		return true
+		return end, ok
 	}
-	if !r.value(depth) {
-		return false
+	switch end, ok = c.plainValue(text, i, depth); {
+	case !ok || m == nil:
+	case text[i] == '"' && m.inner == nil:
+		c.takeText(m.field, text[i+1:end-1])
+	default:
+		c.member(m, text[i:end])
 	}
-	if m != nil {
-		r.c.member(m, r.text[start:r.at])
-	}
-	return true
+	return end, ok
 }
 
-// value moves behind the next value.
-func (r *plainReader) value(depth int) bool {
-	if r.at >= len(r.text) {
-		return false
+// plainValue finds the end of a value.
+func (c *candidate) plainValue(text []byte, i int, depth int) (end int, ok bool) {
+	if i >= len(text) {
+		return i, false
 	}
-	switch c := r.text[r.at]; {
-	case c == '"':
-		return r.string()
-	case c == '{':
-		return r.object(nil, depth-1)
-	case c == '[':
-		return r.array(depth - 1)
-	case c == '-' || c >= '0' && c <= '9':
-		return r.integer()
+	switch b := text[i]; {
+	case b == '"':
+		return plainString(text, i)
+	case b == '{':
+		return c.plainObject(text, i, nil, depth-1)
+	case b == '[':
+		return c.plainArray(text, i, depth-1)
+	case b == '-' || b >= '0' && b <= '9':
+		return plainInteger(text, i)
 	}
 	for _, word := range []string{"true", "false", "null"} {
-		if rest := r.text[r.at:]; len(rest) >= len(word) && string(rest[:len(word)]) == word {
-			r.at += len(word)
-			return true
+		if end := i + len(word); end <= len(text) && string(text[i:end]) == word {
+			return end, true
 		}
 	}
-	return false
+	return i, false
 }
 
-func (r *plainReader) array(depth int) bool {
-	if depth == 0 || !r.take('[') {
-		return false
+func (c *candidate) plainArray(text []byte, i int, depth int) (end int, ok bool) {
+	if depth == 0 {
+		return i, false
 	}
-	if r.take(']') {
-		return true
+	if is(text, i+1, ']') {
+		return i + 2, true
 	}
-	for r.value(depth) {
-		if r.take(']') {
-			return true
+	for {
+		if i, ok = c.plainValue(text, i+1, depth); !ok {
+			return i, false
 		}
-		if !r.take(',') {
-			return false
+		if is(text, i, ']') {
+			return i + 1, true
+		}
+		if !is(text, i, ',') {
+			return i, false
 		}
 	}
-	return false
 }
 
-// string moves behind a string of printable ASCII without escapes.
-func (r *plainReader) string() bool {
-	if !r.take('"') {
-		return false
+// plainString finds the end of a string of printable ASCII without escapes.
+func plainString(text []byte, i int) (end int, ok bool) {
+	if !is(text, i, '"') {
+		return i, false
 	}
-	i := r.at
-	for i < len(r.text) && plainText[r.text[i]] {
+	for i++; i < len(text) && plainText[text[i]]; i++ {
+	}
+	return i + 1, is(text, i, '"')
+}
+
+// plainInteger finds the end of an integer without leading zeros. A fraction or an
+// exponent after it is found by whoever looks for what must follow a value.
+func plainInteger(text []byte, i int) (end int, ok bool) {
+	if text[i] == '-' {
 		i++
 	}
-	if i < len(r.text) && r.text[i] == '"' {
-		r.at = i + 1
-		return true
+	for end = i; end < len(text) && text[end] >= '0' && text[end] <= '9'; end++ {
 	}
-	return false
-}
-
-// integer moves behind an integer without leading zeros. A fraction or an
-// exponent after it is found by whoever looks for what must follow a value.
-func (r *plainReader) integer() bool {
-	r.take('-')
-	start := r.at
-	for r.at < len(r.text) && r.text[r.at] >= '0' && r.text[r.at] <= '9' {
-		r.at++
-	}
-	digits := r.text[start:r.at]
-	return len(digits) > 0 && (digits[0] != '0' || len(digits) == 1)
+	return end, end == i+1 || end > i && text[i] != '0'
 }
 
 // appendPlainTexts adds an array of strings to a list, or reports false.
-func appendPlainTexts(list, v []byte) ([]byte, bool) {
-	r := plainReader{text: v}
-	if !r.take('[') {
-		return nil, false
-	}
-	for {
-		start := r.at
-		if !r.string() {
+func appendPlainTexts(list, text []byte) ([]byte, bool) {
+	for i := 0; ; {
+		start := i + 1 // behind the bracket, or the comma
+		end, ok := plainString(text, start)
+		if !ok {
 			return nil, false
 		}
-		list = appendElement(list, v[start+1:r.at-1])
-		if r.take(']') {
-			return list, r.at == len(v)
+		list = appendElement(list, text[start+1:end-1])
+		if is(text, end, ']') {
+			return list, end+1 == len(text)
 		}
-		if !r.take(',') {
+		if i = end; !is(text, i, ',') {
 			return nil, false
 		}
 	}
