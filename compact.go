@@ -4,14 +4,12 @@ package persauth
 // read strictly: whatever two readers could take for two things is refused.
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -97,38 +95,34 @@ func decodeHeader(segment string) (*header, error) {
 	if err != nil {
 		return nil, err
 	}
-	var members struct {
-		Alg  jsontext.Value `json:"alg"`
-		Kid  jsontext.Value `json:"kid"`
-		Typ  jsontext.Value `json:"typ"`
-		Crit jsontext.Value `json:"crit"`
-		B64  jsontext.Value `json:"b64"`
+	h := new(header)
+	var wrong error
+	text := func(name string, v jsontext.Value) string {
+		member, ok := text(v)
+		if !ok && wrong == nil {
+			wrong = &Error{Check: name, Want: "a string", Got: kindName(v), Err: ErrMalformed}
+		}
+		return string(member)
 	}
-	if err := strictObject(raw, &members); err != nil {
+	err = strictMembers(raw, func(name string, v jsontext.Value) {
+		switch name {
+		case "alg":
+			h.alg = text(name, v)
+		case "kid":
+			h.kid, h.hasKid = text(name, v), true
+		case "typ":
+			h.typ, h.hasTyp = text(name, v), true
+		case "crit":
+			h.hasCrit = true
+		case "b64":
+			h.hasB64 = true
+		}
+	})
+	if err != nil {
 		return nil, &Error{Check: "header", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
 	}
-	h := &header{hasCrit: members.Crit != nil, hasB64: members.B64 != nil}
-	for _, m := range []struct {
-		name  string
-		value jsontext.Value
-		into  *string
-		has   *bool
-	}{
-		{"alg", members.Alg, &h.alg, nil},
-		{"kid", members.Kid, &h.kid, &h.hasKid},
-		{"typ", members.Typ, &h.typ, &h.hasTyp},
-	} {
-		if m.value == nil {
-			continue
-		}
-		member, ok := text(m.value)
-		if !ok {
-			return nil, &Error{Check: m.name, Want: "a string", Got: kindName(m.value), Err: ErrMalformed}
-		}
-		*m.into = string(member)
-		if m.has != nil {
-			*m.has = true
-		}
+	if wrong != nil {
+		return nil, wrong
 	}
 	h.algorithm = algorithms[h.alg]
 	return h, nil
@@ -193,79 +187,4 @@ func symmetric(alg string) bool { return alg == "HS256" || alg == "HS384" || alg
 // case-sensitive, and "application/" may be left out (RFC 7515 §4.1.9).
 func mediaType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
-}
-
-// strictObject decodes one JSON object: member names are case-sensitive and
-// come once, text is valid UTF-8, nothing follows, and it is not nested deep.
-func strictObject(raw []byte, into any) error {
-	if jsontext.Value(raw).Kind() != '{' {
-		return errors.New("not a JSON object")
-	}
-	if tooDeep(raw) {
-		return fmt.Errorf("nested deeper than %d", maxDepth)
-	}
-	return withoutContent(json.Unmarshal(raw, into))
-}
-
-// tooDeep reports whether raw nests deeper than allowed. Brackets inside
-// strings count too, but only where there are so many that a scan is needed.
-func tooDeep(raw []byte) bool {
-	if bytes.Count(raw, []byte("{"))+bytes.Count(raw, []byte("[")) <= maxDepth {
-		return false
-	}
-	depth, inString := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
-}
-
-// withoutContent keeps of a JSON error what helps to find the fault and drops
-// what the text says: an error never carries parts of a token.
-func withoutContent(err error) error {
-	if err == nil {
-		return nil
-	}
-	var syntax *jsontext.SyntacticError
-	if !errors.As(err, &syntax) {
-		return errors.New("not JSON of the expected form")
-	}
-	what := "not valid JSON"
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		what = "a member name comes twice"
-	} else if errors.Is(err, jsontext.ErrNonStringName) {
-		what = "a member name is not a string"
-	}
-	return fmt.Errorf("%s, at byte %d", what, syntax.ByteOffset)
-}
-
-// kindName names the type of a JSON value for an error.
-func kindName(v jsontext.Value) string {
-	switch v.Kind() {
-	case 'n':
-		return "null"
-	case 't', 'f':
-		return "a boolean"
-	case '"':
-		return "a string"
-	case '0':
-		return "a number"
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	}
-	return "nothing"
 }

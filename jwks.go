@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
@@ -150,68 +149,59 @@ func splitSet(jwks []byte) ([]jsontext.Value, error) {
 	if len(jwks) > maxSetSize {
 		return nil, fmt.Errorf("the key set is larger than %d bytes", maxSetSize)
 	}
-	set := setReader{}
-	if err := json.Unmarshal(jwks, &set, jsontext.AllowDuplicateNames(true)); err != nil {
-		if set.err != nil {
-			return nil, set.err
-		}
-		return nil, fmt.Errorf("the key set is %w", withoutContent(err))
-	}
-	return set.keys, nil
-}
-
-// setReader finds the "keys" member of a set.
-type setReader struct {
-	keys []jsontext.Value
-	err  error
-}
-
-// UnmarshalJSONFrom is called by the JSON decoder.
-func (r *setReader) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	fail := func(text string) error {
-		r.err = errors.New(text)
-		return r.err
-	}
-	if dec.PeekKind() != '{' {
-		return fail("the key set is not a JSON object")
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
+	var keys []jsontext.Value
+	var wrong error
 	found, bare := false, false
-	for dec.PeekKind() != '}' {
-		name, err := dec.ReadToken()
-		if err != nil {
+	err := readJSON(jwks, func(dec *jsontext.Decoder) error {
+		if dec.PeekKind() != '{' {
+			wrong = errors.New("the key set is not a JSON object")
+			return wrong
+		}
+		return eachMember(dec, func(name string, value jsontext.Value) {
+			switch {
+			case name == "kty":
+				bare = true
+			case name != "keys":
+			case found:
+				wrong = errors.New(`the key set has "keys" twice`)
+			case value.Kind() != '[':
+				wrong = errors.New(`"keys" in the key set is not an array`)
+			default:
+				found = true
+				keys = elementsOf(value)
+			}
+		})
+	}, jsontext.AllowDuplicateNames(true))
+	switch {
+	case wrong != nil:
+		return nil, wrong
+	case err != nil:
+		return nil, fmt.Errorf("the key set is %w", withoutContent(err))
+	case !found && bare:
+		return nil, errors.New(`a JWK, not a JWK Set: put it into {"keys": […]}`)
+	case !found:
+		return nil, errors.New(`the key set has no "keys"`)
+	}
+	return keys, nil
+}
+
+// elementsOf returns copies of the elements of a valid JSON array.
+func elementsOf(array jsontext.Value) (elements []jsontext.Value) {
+	_ = readJSON(array, func(dec *jsontext.Decoder) error {
+		if _, err := dec.ReadToken(); err != nil {
 			return err
 		}
-		member := name.String()
-		value, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		switch {
-		case member == "kty":
-			bare = true
-		case member != "keys":
-		case found:
-			return fail(`the key set has "keys" twice`)
-		case value.Kind() != '[':
-			return fail(`"keys" in the key set is not an array`)
-		default:
-			found = true
-			if err := json.Unmarshal(value, &r.keys, jsontext.AllowDuplicateNames(true)); err != nil {
+		for dec.PeekKind() != ']' {
+			element, err := dec.ReadValue()
+			if err != nil {
 				return err
 			}
+			elements = append(elements, element.Clone())
 		}
-	}
-	if !found && bare {
-		return fail(`a JWK, not a JWK Set: put it into {"keys": […]}`)
-	}
-	if !found {
-		return fail(`the key set has no "keys"`)
-	}
-	_, err := dec.ReadToken()
-	return err
+		_, err := dec.ReadToken()
+		return err
+	}, jsontext.AllowDuplicateNames(true))
+	return elements
 }
 
 // readKey reads one JWK. It always returns a key; one that cannot be used has a
@@ -220,12 +210,12 @@ func readKey(position int, raw jsontext.Value) *publicKey {
 	key := &publicKey{raw: raw, gone: new(atomic.Bool)}
 	key.Position = position
 	var m jwkMembers
-	if err := strictObject(raw, &m); err != nil {
+	if err := strictMembers(raw, m.take); err != nil {
 		key.Problem = "it is " + err.Error()
 		return key
 	}
-	key.Type = m.Kty
-	key.KeyID, key.hasID = m.Kid.value, m.Kid.given
+	key.Type = m.kty.value
+	key.KeyID, key.hasID = m.kid.value, m.kid.given
 	if err := key.read(&m); err != nil {
 		key.Problem = err.Error()
 		key.Algorithms = nil
@@ -236,10 +226,10 @@ func readKey(position int, raw jsontext.Value) *publicKey {
 func (k *publicKey) read(m *jwkMembers) error {
 	// What must not be published comes first: a key that is known to be out
 	// must not be trusted, whatever else is right with it.
-	if m.Kty == "oct" || m.K != nil {
+	if m.kty.value == "oct" || m.symmetric {
 		return errors.New("it is symmetric: it cannot be public")
 	}
-	if m.private() {
+	if m.private {
 		return errors.New("it is a private key: publish its public part only, and replace it")
 	}
 	if err := checkMembers(m); err != nil {
@@ -258,13 +248,13 @@ func (k *publicKey) read(m *jwkMembers) error {
 		k.public, k.Type = pub, fmt.Sprintf("RSA %d", pub.N.BitLen())
 		err = checkRSA(pub)
 	case *ecdsa.PublicKey:
-		k.public, k.Type = pub, "EC "+m.Crv
+		k.public, k.Type = pub, "EC "+m.crv.value
 		err = checkEC(pub)
 	case ed25519.PublicKey:
-		k.public, k.Type = pub, "OKP "+m.Crv
+		k.public, k.Type = pub, "OKP "+m.crv.value
 		err = checkEd25519(pub)
 	default:
-		err = fmt.Errorf("keys of type %s are not supported", quoted(m.Kty))
+		err = fmt.Errorf("keys of type %s are not supported", quoted(m.kty.value))
 	}
 	if err != nil {
 		return err
@@ -281,12 +271,12 @@ func (k *publicKey) read(m *jwkMembers) error {
 // these only the one that it names (RFC 7517 §4.4).
 func (k *publicKey) allow(m *jwkMembers) error {
 	for _, name := range algorithmNames {
-		if algorithms[name].takes(k.public) && (!m.Alg.given || m.Alg.value == name) {
+		if algorithms[name].takes(k.public) && (!m.alg.given || m.alg.value == name) {
 			k.Algorithms = append(k.Algorithms, name)
 		}
 	}
 	if len(k.Algorithms) == 0 {
-		return fmt.Errorf(`its "alg" %s is not one for this key`, quoted(m.Alg.value))
+		return fmt.Errorf(`its "alg" %s is not one for this key`, quoted(m.alg.value))
 	}
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"math/big"
 	"slices"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -27,66 +26,103 @@ var ecSizes = map[string]int{"P-256": 32, "P-384": 48, "P-521": 66}
 
 // jwkMembers are the members of a JWK that decide whether it can be used.
 type jwkMembers struct {
-	Kty    string             `json:"kty"`
-	Kid    optional[string]   `json:"kid"`
-	Alg    optional[string]   `json:"alg"`
-	Use    optional[string]   `json:"use"`
-	KeyOps optional[[]string] `json:"key_ops"`
-	Crv    string             `json:"crv"`
-	N      string             `json:"n"`
-	E      string             `json:"e"`
-	X      string             `json:"x"`
-	Y      string             `json:"y"`
-
-	// What no public key has, not even as null (RFC 7518 §6.2.2, §6.3.2,
-	// §6.4.1). Of RSA even dp alone is enough to factor n.
-	D   jsontext.Value `json:"d"`
-	P   jsontext.Value `json:"p"`
-	Q   jsontext.Value `json:"q"`
-	DP  jsontext.Value `json:"dp"`
-	DQ  jsontext.Value `json:"dq"`
-	QI  jsontext.Value `json:"qi"`
-	Oth jsontext.Value `json:"oth"`
-	K   jsontext.Value `json:"k"`
+	kty, crv, n, e, x, y jwkMember
+	kid, alg, use        jwkMember
+	keyOps               bool  // there is "key_ops"
+	verifies             bool  // and "verify" is in it
+	private, symmetric   bool  // there is what no public key has
+	wrong                error // a member is of another type
 }
 
-// private reports whether the JWK has a member of a private key.
-func (m *jwkMembers) private() bool {
-	return slices.ContainsFunc([]jsontext.Value{m.D, m.P, m.Q, m.DP, m.DQ, m.QI, m.Oth},
-		func(v jsontext.Value) bool { return v != nil })
-}
-
-// optional is a member that may be missing, but not null: that would be a
-// restriction taken back.
-type optional[T any] struct {
-	value T
+// jwkMember is a member that is a string.
+type jwkMember struct {
+	value string
 	given bool
 }
 
-// UnmarshalJSONFrom is called by the JSON decoder.
-func (o *optional[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if dec.PeekKind() == 'n' {
-		return errors.New("null")
+// take stores a member.
+func (m *jwkMembers) take(name string, v jsontext.Value) {
+	switch name {
+	case "kty":
+		m.text(&m.kty, name, v)
+	case "crv":
+		m.text(&m.crv, name, v)
+	case "n":
+		m.text(&m.n, name, v)
+	case "e":
+		m.text(&m.e, name, v)
+	case "x":
+		m.text(&m.x, name, v)
+	case "y":
+		m.text(&m.y, name, v)
+	case "kid":
+		m.restriction(&m.kid, name, v)
+	case "alg":
+		m.restriction(&m.alg, name, v)
+	case "use":
+		m.restriction(&m.use, name, v)
+	case "key_ops":
+		m.operations(v)
+	case "d", "p", "q", "dp", "dq", "qi", "oth":
+		// Not even as null (RFC 7518 §6.2.2, §6.3.2). Of RSA even dp alone is
+		// enough to factor n.
+		m.private = true
+	case "k":
+		m.symmetric = true // RFC 7518 §6.4.1
 	}
-	o.given = true
-	return json.UnmarshalDecode(dec, &o.value)
+}
+
+// text stores a member that is a string. Null is as good as no such member.
+func (m *jwkMembers) text(into *jwkMember, name string, v jsontext.Value) {
+	if v.Kind() != 'n' {
+		m.restriction(into, name, v)
+	}
+}
+
+// restriction stores a member that is a string. It must not be null: that would
+// be a restriction taken back.
+func (m *jwkMembers) restriction(into *jwkMember, name string, v jsontext.Value) {
+	s, ok := text(v)
+	if !ok {
+		m.wrong = fmt.Errorf("its %q is %s, not a string", name, kindName(v))
+	}
+	*into = jwkMember{string(s), true}
+}
+
+// operations stores "key_ops".
+func (m *jwkMembers) operations(v jsontext.Value) {
+	m.keyOps = true
+	if v.Kind() != '[' {
+		m.wrong = fmt.Errorf(`its "key_ops" is %s, not an array`, kindName(v))
+		return
+	}
+	for _, element := range elementsOf(v) {
+		operation, ok := text(element)
+		if !ok {
+			m.wrong = fmt.Errorf(`its "key_ops" has %s in it, not only strings`, kindName(element))
+		}
+		m.verifies = m.verifies || string(operation) == "verify"
+	}
 }
 
 // checkMembers looks at the members of a JWK before a key is made of them.
 func checkMembers(m *jwkMembers) error {
-	if m.Use.given && m.Use.value != "sig" {
-		return fmt.Errorf(`its "use" is %s, not "sig"`, quoted(m.Use.value))
+	if m.wrong != nil {
+		return m.wrong
 	}
-	if m.KeyOps.given && !slices.Contains(m.KeyOps.value, "verify") {
+	if m.use.given && m.use.value != "sig" {
+		return fmt.Errorf(`its "use" is %s, not "sig"`, quoted(m.use.value))
+	}
+	if m.keyOps && !m.verifies {
 		return errors.New(`its "key_ops" do not include "verify"`)
 	}
-	switch m.Kty {
+	switch m.kty.value {
 	case "RSA":
-		e, err := member("e", m.E, 0)
+		e, err := member("e", m.e.value, 0)
 		if err != nil {
 			return err
 		}
-		if _, err := member("n", m.N, 0); err != nil {
+		if _, err := member("n", m.n.value, 0); err != nil {
 			return err
 		}
 		// The standard library takes no exponent of more than 31 bits, and
@@ -95,27 +131,27 @@ func checkMembers(m *jwkMembers) error {
 			return errors.New("its public exponent has more than 31 bits")
 		}
 	case "EC":
-		size, ok := ecSizes[m.Crv]
+		size, ok := ecSizes[m.crv.value]
 		if !ok {
-			return fmt.Errorf("its curve %s is not supported", quoted(m.Crv))
+			return fmt.Errorf("its curve %s is not supported", quoted(m.crv.value))
 		}
-		if _, err := member("x", m.X, size); err != nil {
+		if _, err := member("x", m.x.value, size); err != nil {
 			return err
 		}
-		if _, err := member("y", m.Y, size); err != nil {
+		if _, err := member("y", m.y.value, size); err != nil {
 			return err
 		}
 	case "OKP":
-		if m.Crv != "Ed25519" {
-			return fmt.Errorf("its curve %s is not supported", quoted(m.Crv))
+		if m.crv.value != "Ed25519" {
+			return fmt.Errorf("its curve %s is not supported", quoted(m.crv.value))
 		}
-		if _, err := member("x", m.X, ed25519.PublicKeySize); err != nil {
+		if _, err := member("x", m.x.value, ed25519.PublicKeySize); err != nil {
 			return err
 		}
 	case "":
 		return errors.New(`it has no "kty"`)
 	default:
-		return fmt.Errorf("keys of type %s are not supported", quoted(m.Kty))
+		return fmt.Errorf("keys of type %s are not supported", quoted(m.kty.value))
 	}
 	return nil
 }

@@ -17,18 +17,16 @@ type freshResult struct {
 	Bytes       float64 `json:"bytes"`
 }
 
-// freshBatch is how many tokens are verified between two looks at the clock.
-const freshBatch = 256
-
-// fresh times all peers for one algorithm. The first of the results is the floor.
-func fresh(ctx context.Context, algorithm string, rounds int) ([]freshResult, error) {
+// fresh times all peers for one algorithm, batch tokens between two looks at the
+// clock. The first of the results is the floor.
+func fresh(ctx context.Context, algorithm string, rounds, batch int) ([]freshResult, error) {
 	w, err := newWorld(algorithm)
 	if err != nil {
 		return nil, err
 	}
 	// Those that warm a lane up are not those that are timed after it, and there
 	// are far more than are remembered; so each is new when its turn comes again.
-	tokens := w.tokens(2*freshBatch, nil)
+	tokens := w.tokens(2*batch, nil)
 	floor := floorLane(w, tokens)
 	lanes := []lane{floor}
 	for _, p := range peers {
@@ -42,7 +40,7 @@ func fresh(ctx context.Context, algorithm string, rounds int) ([]freshResult, er
 		lanes = append(lanes, clocked(p.name, accepting(ctx, check, tokens)))
 	}
 	var results []freshResult
-	for i, o := range race(rounds, freshBatch, floor, lanes...) {
+	for i, o := range race(rounds, batch, floor, lanes...) {
 		r := freshResult{Algorithm: algorithm, outcome: o}
 		r.Allocations, r.Bytes = allocations(lanes[i], 0, len(tokens))
 		results = append(results, r)

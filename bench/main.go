@@ -36,13 +36,16 @@ func main() {
 // effort is how much is done.
 type effort struct {
 	freshRounds, seenRounds, refusedRounds, startRounds int
-	live                                                []int
-	tokens                                              int // for memory and pauses
+	// freshBatch is how many tokens that were never seen are verified between two
+	// looks at the clock: so many that garbage is collected meanwhile.
+	freshBatch int
+	live       []int
+	tokens     int // for memory and pauses
 }
 
 var (
-	full  = effort{freshRounds: 150, seenRounds: 60, refusedRounds: 15, startRounds: 100, live: []int{100, 10_000, 1_000_000}, tokens: 100_000}
-	quick = effort{freshRounds: 3, seenRounds: 3, refusedRounds: 2, startRounds: 2, live: []int{100, 2_000}, tokens: 3_000}
+	full  = effort{freshRounds: 30, freshBatch: 2048, seenRounds: 60, refusedRounds: 15, startRounds: 100, live: []int{100, 10_000, 1_000_000}, tokens: 100_000}
+	quick = effort{freshRounds: 3, freshBatch: 256, seenRounds: 3, refusedRounds: 2, startRounds: 2, live: []int{100, 2_000}, tokens: 3_000}
 )
 
 // part is a part of the report.
@@ -55,7 +58,7 @@ var parts = []part{
 	{"fresh", "tokens that were never seen", func(ctx context.Context, e effort, r *report) error {
 		for _, algorithm := range algorithms {
 			progress("  %s", algorithm)
-			results, err := fresh(ctx, algorithm, e.freshRounds)
+			results, err := fresh(ctx, algorithm, e.freshRounds, e.freshBatch)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,154 @@
+package persauth
+
+// JSON, read strictly: whatever two readers could take for two things is refused.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// strictObject decodes one JSON object: member names are case-sensitive and
+// come once, text is valid UTF-8, nothing follows, and it is not nested deep.
+func strictObject(raw []byte, into any) error {
+	if err := shallowObject(raw); err != nil {
+		return err
+	}
+	return withoutContent(json.Unmarshal(raw, into))
+}
+
+// strictMembers calls take for each member of what strictObject takes, in order.
+// What the JSON library prepares when it first decodes a type is not needed then;
+// it is a good part of what a function takes to start.
+func strictMembers(raw []byte, take func(name string, value jsontext.Value)) error {
+	if err := shallowObject(raw); err != nil {
+		return err
+	}
+	return withoutContent(readJSON(raw, func(dec *jsontext.Decoder) error { return eachMember(dec, take) }))
+}
+
+func shallowObject(raw []byte) error {
+	if jsontext.Value(raw).Kind() != '{' {
+		return errors.New("not a JSON object")
+	}
+	if tooDeep(raw) {
+		return fmt.Errorf("nested deeper than %d", maxDepth)
+	}
+	return nil
+}
+
+// decoders are JSON decoders with the memory that they grew.
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
+// nothing is what a decoder reads while it is not used, so that it keeps nothing
+// else alive.
+var nothing = new(bytes.Buffer)
+
+// readJSON lets read decode all of raw, which is one JSON value.
+func readJSON(raw []byte, read func(*jsontext.Decoder) error, options ...jsontext.Options) error {
+	dec := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(dec)
+	dec.Reset(bytes.NewBuffer(raw), options...)
+	defer dec.Reset(nothing)
+	if err := read(dec); err != nil {
+		return err
+	}
+	switch _, err := dec.ReadToken(); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return errors.New("something follows")
+	default:
+		return err
+	}
+}
+
+// eachMember calls take for each member of the object that comes next. The value
+// is only good until take returns.
+func eachMember(dec *jsontext.Decoder, take func(name string, value jsontext.Value)) error {
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != '}' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := token.String()
+		value, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		take(name, value)
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// tooDeep reports whether raw nests deeper than allowed. Brackets inside
+// strings count too, but only where there are so many that a scan is needed.
+func tooDeep(raw []byte) bool {
+	if bytes.Count(raw, []byte("{"))+bytes.Count(raw, []byte("[")) <= maxDepth {
+		return false
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// withoutContent keeps of a JSON error what helps to find the fault and drops
+// what the text says: an error never carries parts of a token.
+func withoutContent(err error) error {
+	if err == nil {
+		return nil
+	}
+	var syntax *jsontext.SyntacticError
+	if !errors.As(err, &syntax) {
+		return errors.New("not JSON of the expected form")
+	}
+	what := "not valid JSON"
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		what = "a member name comes twice"
+	} else if errors.Is(err, jsontext.ErrNonStringName) {
+		what = "a member name is not a string"
+	}
+	return fmt.Errorf("%s, at byte %d", what, syntax.ByteOffset)
+}
+
+// kindName names the type of a JSON value for an error.
+func kindName(v jsontext.Value) string {
+	switch v.Kind() {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	}
+	return "nothing"
+}
