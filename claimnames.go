@@ -78,7 +78,7 @@ type claimMember struct {
 
 // claimTree turns the configured names into the tree that decoding walks.
 func claimTree(names ClaimNames) ([]claimMember, error) {
-	var tree []claimMember
+	tree := make([]claimMember, 0, 16) // more than there are by default
 	var failed failures
 	for _, c := range []struct {
 		field              claimField

@@ -6,9 +6,6 @@ package persauth
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -157,7 +154,7 @@ func splitSet(jwks []byte) ([]jsontext.Value, error) {
 			wrong = errors.New("the key set is not a JSON object")
 			return wrong
 		}
-		return eachMember(dec, func(name string, value jsontext.Value) {
+		return eachMember(dec, jwks, func(name string, value jsontext.Value) {
 			switch {
 			case name == "kty":
 				bare = true
@@ -183,25 +180,6 @@ func splitSet(jwks []byte) ([]jsontext.Value, error) {
 		return nil, errors.New(`the key set has no "keys"`)
 	}
 	return keys, nil
-}
-
-// elementsOf returns copies of the elements of a valid JSON array.
-func elementsOf(array jsontext.Value) (elements []jsontext.Value) {
-	_ = readJSON(array, func(dec *jsontext.Decoder) error {
-		if _, err := dec.ReadToken(); err != nil {
-			return err
-		}
-		for dec.PeekKind() != ']' {
-			element, err := dec.ReadValue()
-			if err != nil {
-				return err
-			}
-			elements = append(elements, element.Clone())
-		}
-		_, err := dec.ReadToken()
-		return err
-	}, jsontext.AllowDuplicateNames(true))
-	return elements
 }
 
 // readKey reads one JWK. It always returns a key; one that cannot be used has a
@@ -232,34 +210,14 @@ func (k *publicKey) read(m *jwkMembers) error {
 	if m.private {
 		return errors.New("it is a private key: publish its public part only, and replace it")
 	}
-	if err := checkMembers(m); err != nil {
+	if err := k.build(m); err != nil {
 		return err
 	}
-	parsed, err := jwk.ParseKey(k.raw)
+	named, err := jwk.FromRaw(k.public)
 	if err != nil {
 		return errors.New("its members do not make a key")
 	}
-	var public any
-	if err := parsed.Raw(&public); err != nil {
-		return errors.New("its members do not make a key")
-	}
-	switch pub := public.(type) {
-	case *rsa.PublicKey:
-		k.public, k.Type = pub, fmt.Sprintf("RSA %d", pub.N.BitLen())
-		err = checkRSA(pub)
-	case *ecdsa.PublicKey:
-		k.public, k.Type = pub, "EC "+m.crv.value
-		err = checkEC(pub)
-	case ed25519.PublicKey:
-		k.public, k.Type = pub, "OKP "+m.crv.value
-		err = checkEd25519(pub)
-	default:
-		err = fmt.Errorf("keys of type %s are not supported", quoted(m.kty.value))
-	}
-	if err != nil {
-		return err
-	}
-	thumbprint, err := parsed.Thumbprint(crypto.SHA256)
+	thumbprint, err := named.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return errors.New("its thumbprint cannot be computed")
 	}

@@ -6,6 +6,7 @@ package persauth
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -20,9 +21,8 @@ const (
 	maxRSABits = 8192 // a larger one only costs time
 )
 
-// ecSizes are the sizes in bytes of the coordinates on each curve. They are
-// written in full, leading zeros and all (RFC 7518 §6.2.1.2).
-var ecSizes = map[string]int{"P-256": 32, "P-384": 48, "P-521": 66}
+// ecCurves are the curves of EC keys by "crv" (RFC 7518 §6.2.1.1).
+var ecCurves = map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
 
 // jwkMembers are the members of a JWK that decide whether it can be used.
 type jwkMembers struct {
@@ -105,55 +105,84 @@ func (m *jwkMembers) operations(v jsontext.Value) {
 	}
 }
 
-// checkMembers looks at the members of a JWK before a key is made of them.
-func checkMembers(m *jwkMembers) error {
-	if m.wrong != nil {
+// build makes the public key of the members of a JWK, and looks at both. The bytes
+// that are looked at are those that the key is made of.
+func (k *publicKey) build(m *jwkMembers) error {
+	switch {
+	case m.wrong != nil:
 		return m.wrong
-	}
-	if m.use.given && m.use.value != "sig" {
+	case m.use.given && m.use.value != "sig":
 		return fmt.Errorf(`its "use" is %s, not "sig"`, quoted(m.use.value))
-	}
-	if m.keyOps && !m.verifies {
+	case m.keyOps && !m.verifies:
 		return errors.New(`its "key_ops" do not include "verify"`)
 	}
 	switch m.kty.value {
 	case "RSA":
-		e, err := member("e", m.e.value, 0)
-		if err != nil {
-			return err
-		}
-		if _, err := member("n", m.n.value, 0); err != nil {
-			return err
-		}
-		// The standard library takes no exponent of more than 31 bits, and
-		// the JWK library would cut a longer one down to fit.
-		if exponent := new(big.Int).SetBytes(e); exponent.BitLen() > 31 {
-			return errors.New("its public exponent has more than 31 bits")
-		}
+		return k.buildRSA(m)
 	case "EC":
-		size, ok := ecSizes[m.crv.value]
-		if !ok {
-			return fmt.Errorf("its curve %s is not supported", quoted(m.crv.value))
-		}
-		if _, err := member("x", m.x.value, size); err != nil {
-			return err
-		}
-		if _, err := member("y", m.y.value, size); err != nil {
-			return err
-		}
+		return k.buildEC(m)
 	case "OKP":
-		if m.crv.value != "Ed25519" {
-			return fmt.Errorf("its curve %s is not supported", quoted(m.crv.value))
-		}
-		if _, err := member("x", m.x.value, ed25519.PublicKeySize); err != nil {
-			return err
-		}
+		return k.buildEd25519(m)
 	case "":
 		return errors.New(`it has no "kty"`)
-	default:
-		return fmt.Errorf("keys of type %s are not supported", quoted(m.kty.value))
 	}
+	return fmt.Errorf("keys of type %s are not supported", quoted(m.kty.value))
+}
+
+func (k *publicKey) buildRSA(m *jwkMembers) error {
+	e, err := member("e", m.e.value, 0)
+	if err != nil {
+		return err
+	}
+	n, err := member("n", m.n.value, 0)
+	if err != nil {
+		return err
+	}
+	exponent := new(big.Int).SetBytes(e)
+	if exponent.BitLen() > 31 {
+		return errors.New("its public exponent has more than 31 bits") // as the standard library has it
+	}
+	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}
+	k.public, k.Type = pub, fmt.Sprintf("RSA %d", pub.N.BitLen())
+	return checkRSA(pub)
+}
+
+func (k *publicKey) buildEC(m *jwkMembers) error {
+	curve, ok := ecCurves[m.crv.value]
+	if !ok {
+		return fmt.Errorf("its curve %s is not supported", quoted(m.crv.value))
+	}
+	// The coordinates are written in full, leading zeros and all (RFC 7518
+	// §6.2.1.2).
+	size := (curve.Params().BitSize + 7) / 8
+	x, err := member("x", m.x.value, size)
+	if err != nil {
+		return err
+	}
+	y, err := member("y", m.y.value, size)
+	if err != nil {
+		return err
+	}
+	k.Type = "EC " + m.crv.value
+	const uncompressed = 4 // SEC 1 §2.3.3
+	pub, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{uncompressed}, x, y))
+	if err != nil {
+		return errors.New("its point is not on the curve")
+	}
+	k.public = pub
 	return nil
+}
+
+func (k *publicKey) buildEd25519(m *jwkMembers) error {
+	if m.crv.value != "Ed25519" {
+		return fmt.Errorf("its curve %s is not supported", quoted(m.crv.value))
+	}
+	x, err := member("x", m.x.value, ed25519.PublicKeySize)
+	if err != nil {
+		return err
+	}
+	k.public, k.Type = ed25519.PublicKey(x), "OKP "+m.crv.value
+	return checkEd25519(x)
 }
 
 // member decodes a binary member. A size of 0 stands for any but none.
@@ -180,14 +209,6 @@ func checkRSA(pub *rsa.PublicKey) error {
 	}
 	if pub.E < 3 || pub.E%2 == 0 {
 		return errors.New("its public exponent is not an odd number of 3 or more")
-	}
-	return nil
-}
-
-func checkEC(pub *ecdsa.PublicKey) error {
-	// ECDH refuses a point that is not on the curve, and the one at infinity.
-	if _, err := pub.ECDH(); err != nil {
-		return errors.New("its point is not on the curve")
 	}
 	return nil
 }

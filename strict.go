@@ -24,12 +24,12 @@ func strictObject(raw []byte, into any) error {
 
 // strictMembers calls take for each member of what strictObject takes, in order.
 // What the JSON library prepares when it first decodes a type is not needed then;
-// it is a good part of what a function takes to start.
+// it is a good part of what a function takes to start. A value is a part of raw.
 func strictMembers(raw []byte, take func(name string, value jsontext.Value)) error {
 	if err := shallowObject(raw); err != nil {
 		return err
 	}
-	return withoutContent(readJSON(raw, func(dec *jsontext.Decoder) error { return eachMember(dec, take) }))
+	return withoutContent(readJSON(raw, func(dec *jsontext.Decoder) error { return eachMember(dec, raw, take) }))
 }
 
 func shallowObject(raw []byte) error {
@@ -68,9 +68,9 @@ func readJSON(raw []byte, read func(*jsontext.Decoder) error, options ...jsontex
 	}
 }
 
-// eachMember calls take for each member of the object that comes next. The value
-// is only good until take returns.
-func eachMember(dec *jsontext.Decoder, take func(name string, value jsontext.Value)) error {
+// eachMember calls take for each member of the object that comes next in what dec
+// reads, which is raw.
+func eachMember(dec *jsontext.Decoder, raw []byte, take func(name string, value jsontext.Value)) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func eachMember(dec *jsontext.Decoder, take func(name string, value jsontext.Val
 			return err
 		}
 		name := token.String()
-		value, err := dec.ReadValue()
+		value, err := nextValue(dec, raw)
 		if err != nil {
 			return err
 		}
@@ -88,6 +88,34 @@ func eachMember(dec *jsontext.Decoder, take func(name string, value jsontext.Val
 	}
 	_, err := dec.ReadToken()
 	return err
+}
+
+// nextValue returns the value that comes next in what dec reads, as the part of it
+// that it is: what dec returns is only good for a moment.
+func nextValue(dec *jsontext.Decoder, raw []byte) (jsontext.Value, error) {
+	value, err := dec.ReadValue()
+	end := int(dec.InputOffset())
+	return raw[end-len(value) : end : end], err
+}
+
+// elementsOf returns the elements of a valid JSON array, whose members may come
+// twice. They are parts of it.
+func elementsOf(array jsontext.Value) (elements []jsontext.Value) {
+	_ = readJSON(array, func(dec *jsontext.Decoder) error {
+		if _, err := dec.ReadToken(); err != nil {
+			return err
+		}
+		for dec.PeekKind() != ']' {
+			element, err := nextValue(dec, array)
+			if err != nil {
+				return err
+			}
+			elements = append(elements, element)
+		}
+		_, err := dec.ReadToken()
+		return err
+	}, jsontext.AllowDuplicateNames(true))
+	return elements
 }
 
 // tooDeep reports whether raw nests deeper than allowed. Brackets inside
