@@ -44,7 +44,7 @@ type effort struct {
 }
 
 var (
-	full  = effort{freshRounds: 30, freshBatch: 2048, seenRounds: 60, refusedRounds: 15, startRounds: 100, live: []int{100, 10_000, 1_000_000}, tokens: 100_000}
+	full  = effort{freshRounds: 20, freshBatch: 2048, seenRounds: 60, refusedRounds: 15, startRounds: 100, live: []int{100, 10_000, 1_000_000}, tokens: 100_000}
 	quick = effort{freshRounds: 3, freshBatch: 256, seenRounds: 3, refusedRounds: 2, startRounds: 2, live: []int{100, 2_000}, tokens: 3_000}
 )
 

@@ -91,7 +91,7 @@ func TestTheFloorChecks(t *testing.T) {
 	for _, algorithm := range algorithms {
 		w, err := newWorld(algorithm)
 		require.NoError(t, err)
-		assert.True(t, cutToken(w.token(0, nil)).holds(w.key.Public()))
-		assert.False(t, cutToken(forged(w.token(1, nil), w.token(2, nil))).holds(w.key.Public()))
+		assert.True(t, holds(w.key.Public(), w.token(0, nil)))
+		assert.False(t, holds(w.key.Public(), forged(w.token(1, nil), w.token(2, nil))))
 	}
 }

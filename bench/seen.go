@@ -49,6 +49,10 @@ type gain struct {
 // seenBatch is how many look-ups there are between two looks at the clock.
 const seenBatch = 64 * arrivals * 20
 
+// togetherBatch is how many there are where cores look tokens up together: so many
+// that it does not show how long the system takes to wake a core.
+const togetherBatch = 4 * seenBatch
+
 // usualTokens is how many tokens a Verifier remembers if nobody says otherwise.
 const usualTokens = 10_000
 
@@ -222,7 +226,7 @@ func seen(ctx context.Context, n, rounds int) (seenResult, scaling, error) {
 
 	cores := runtime.GOMAXPROCS(0)
 	gained := func(get func(string)) gain {
-		o := race(rounds, seenBatch, m.together(get, 1), m.together(get, cores))[0]
+		o := race(rounds, togetherBatch, m.together(get, 1), m.together(get, cores))[0]
 		return gain{1 / o.Ratio, o.Nanoseconds}
 	}
 	return r, scaling{n, cores, gained(m.persauth), gained(m.locked), gained(m.hash)}, nil
