@@ -80,7 +80,7 @@ var (
 
 // formRules makes a rule of each line of claimForms.
 func formRules() []rule[candidate] {
-	var rules []rule[candidate]
+	rules := make([]rule[candidate], 0, len(claimForms))
 	for i, form := range claimForms {
 		if field := claimField(i); field != noField {
 			rules = append(rules, rule[candidate]{
