@@ -5,6 +5,7 @@ package persauth
 // JWK library; no type of it leaves this file.
 
 import (
+	"bytes"
 	"crypto"
 	"encoding/base64"
 	"errors"
@@ -185,7 +186,8 @@ func splitSet(jwks []byte) ([]jsontext.Value, error) {
 // readKey reads one JWK. It always returns a key; one that cannot be used has a
 // Problem.
 func readKey(position int, raw jsontext.Value) *publicKey {
-	key := &publicKey{raw: raw, gone: new(atomic.Bool)}
+	// A copy: a key outlives the set that it came in.
+	key := &publicKey{raw: bytes.Clone(raw), gone: new(atomic.Bool)}
 	key.Position = position
 	var m jwkMembers
 	if err := strictMembers(raw, m.take); err != nil {

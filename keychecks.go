@@ -1,7 +1,7 @@
 package persauth
 
-// What a public key must be before it is trusted with a signature: strong
-// enough, on its curve, written in one way only, and meant for signatures.
+// From the members of a JWK to a public key, and what that must be before it is
+// trusted with a signature: strong enough, on its curve, and meant for signatures.
 
 import (
 	"crypto/ecdh"
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -71,12 +72,14 @@ func (m *jwkMembers) take(name string, v jsontext.Value) {
 		m.restriction(&m.use, name, v)
 	case "key_ops":
 		m.operations(v)
+	}
+	// What no public key has, not even as null (RFC 7518 §6.2.2, §6.3.2, §6.4.1). Of
+	// RSA even dp alone is enough to factor n. In capitals it is no less out.
+	switch strings.ToLower(name) {
 	case "d", "p", "q", "dp", "dq", "qi", "oth":
-		// Not even as null (RFC 7518 §6.2.2, §6.3.2). Of RSA even dp alone is
-		// enough to factor n.
 		m.private = true
 	case "k":
-		m.symmetric = true // RFC 7518 §6.4.1
+		m.symmetric = true
 	}
 }
 

@@ -60,3 +60,16 @@ func TestKeysAreThoseOfTheLibrary(t *testing.T) {
 		}
 	}
 }
+
+// A key does not keep the set alive that it came in.
+func TestKeyOutlivesItsSet(t *testing.T) {
+	set := []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
+	x, err := parseKeys(set)
+	require.NoError(t, err)
+	raw := string(x.keys[0].raw)
+	clear(set)
+	assert.Equal(t, raw, string(x.keys[0].raw))
+
+	_, err = splitSet([]byte(`{"keys":[]}{}`))
+	assert.EqualError(t, err, "the key set is not one JSON value: something follows it")
+}

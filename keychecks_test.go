@@ -171,6 +171,9 @@ func TestKeysUsable(t *testing.T) {
 		"private Ed25519":       {addTo(ed, `"d":"AAAA"`), false},
 		"symmetric":             {`{"kty":"oct","k":"AAAA","alg":"HS256"}`, false},
 		"a secret beside":       {addTo(ec, `"k":"AAAA"`), false},
+		"private, in capitals":  {addTo(rs, `"D":"AAAA"`), false},
+		"secret, in capitals":   {addTo(ec, `"K":null`), false},
+		"a certificate amiss":   {addTo(rs, `"x5t":5,"x5u":5,"x5c":"EC"`), true}, // a key does not bring its own trust
 		"members of no meaning": {addTo(ec, `"x5t#S256":"AAAA","iat":1,"":[{"d":1}]`), true},
 		"a member twice":        {addTo(ec, `"use":"sig"`), false},
 		"twice, by an escape":   {addTo(ec, `"us\u0065":"sig"`), false},

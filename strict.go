@@ -62,7 +62,7 @@ func readJSON(raw []byte, read func(*jsontext.Decoder) error, options ...jsontex
 	case io.EOF:
 		return nil
 	case nil:
-		return errors.New("something follows")
+		return ownError("not one JSON value: something follows it")
 	default:
 		return err
 	}
@@ -148,6 +148,10 @@ func tooDeep(raw []byte) bool {
 func withoutContent(err error) error {
 	if err == nil {
 		return nil
+	}
+	var own ownError
+	if errors.As(err, &own) {
+		return own
 	}
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
