@@ -97,7 +97,7 @@ func decodeHeader(segment string) (*header, error) {
 	}
 	h := new(header)
 	var wrong error
-	text := func(name string, v jsontext.Value) string {
+	textOf := func(name string, v jsontext.Value) string {
 		member, ok := text(v)
 		if !ok && wrong == nil {
 			wrong = &Error{Check: name, Want: "a string", Got: kindName(v), Err: ErrMalformed}
@@ -107,11 +107,11 @@ func decodeHeader(segment string) (*header, error) {
 	err = strictMembers(raw, func(name string, v jsontext.Value) {
 		switch name {
 		case "alg":
-			h.alg = text(name, v)
+			h.alg = textOf(name, v)
 		case "kid":
-			h.kid, h.hasKid = text(name, v), true
+			h.kid, h.hasKid = textOf(name, v), true
 		case "typ":
-			h.typ, h.hasTyp = text(name, v), true
+			h.typ, h.hasTyp = textOf(name, v), true
 		case "crit":
 			h.hasCrit = true
 		case "b64":

@@ -106,9 +106,8 @@ func (c *candidate) object(dec *jsontext.Decoder, tree []claimMember) error {
 			}
 		default:
 			var v jsontext.Value
-			if v, err = dec.ReadValue(); err == nil {
-				end := int(dec.InputOffset())
-				c.member(m, c.payload[end-len(v):end])
+			if v, err = nextValue(dec, c.payload); err == nil {
+				c.member(m, v)
 			}
 		}
 		if err != nil {

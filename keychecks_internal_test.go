@@ -69,7 +69,9 @@ func TestKeyOutlivesItsSet(t *testing.T) {
 	raw := string(x.keys[0].raw)
 	clear(set)
 	assert.Equal(t, raw, string(x.keys[0].raw))
+}
 
-	_, err = splitSet([]byte(`{"keys":[]}{}`))
+func TestNothingFollowsASet(t *testing.T) {
+	_, err := splitSet([]byte(`{"keys":[]}{}`))
 	assert.EqualError(t, err, "the key set is not one JSON value: something follows it")
 }

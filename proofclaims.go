@@ -35,32 +35,19 @@ func (t *proof) readClaims() error {
 
 // UnmarshalJSONFrom is called by the JSON decoder.
 func (c *proofClaims) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.PeekKind() != '}' {
-		name, err := dec.ReadToken()
-		if err != nil {
-			return err
-		}
-		member := name.String()
-		value, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		end := int(dec.InputOffset())
-		inPayload := c.payload[end-len(value) : end]
+	right := true
+	err := eachMember(dec, c.payload, func(name string, value jsontext.Value) {
 		ok := true
-		if member == "iat" {
-			c.iat, ok = numericDate(inPayload)
-		} else if into := c.place(member); into != nil {
-			*into, ok = text(inPayload)
+		if name == "iat" {
+			c.iat, ok = numericDate(value)
+		} else if into := c.place(name); into != nil {
+			*into, ok = text(value)
 		}
-		if !ok {
-			return errors.New("a claim is of another type")
-		}
+		right = right && ok
+	})
+	if err == nil && !right {
+		err = errors.New("a claim is of another type")
 	}
-	_, err := dec.ReadToken()
 	return err
 }
 
