@@ -1,13 +1,11 @@
 package persauth
 
 // Key sets (RFC 7517): from JSON to public keys that are ready for use, and the
-// lookup of the key that a token names. This is the only file that knows the
-// JWK library; no type of it leaves this file.
+// lookup of the key that a token names.
 
 import (
 	"bytes"
 	"crypto"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +13,6 @@ import (
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
 // maxSetSize bounds a key set, in bytes.
@@ -215,15 +212,6 @@ func (k *publicKey) read(m *jwkMembers) error {
 	if err := k.build(m); err != nil {
 		return err
 	}
-	named, err := jwk.FromRaw(k.public)
-	if err != nil {
-		return errors.New("its members do not make a key")
-	}
-	thumbprint, err := named.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return errors.New("its thumbprint cannot be computed")
-	}
-	k.Thumbprint = base64.RawURLEncoding.EncodeToString(thumbprint)
 	return k.allow(m)
 }
 

@@ -1,7 +1,7 @@
 package persauth
 
-// From the members of a JWK to a public key, and what that must be before it is
-// trusted with a signature: strong enough, on its curve, and meant for signatures.
+// From the members of a JWK to a public key and its name, and what it must be before
+// it is trusted with a signature: strong enough, on its curve, and meant for signatures.
 
 import (
 	"crypto/ecdh"
@@ -9,6 +9,8 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -155,7 +157,11 @@ func (k *publicKey) buildRSA(m *jwkMembers) error {
 	}
 	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}
 	k.public, k.Type = pub, fmt.Sprintf("RSA %d", pub.N.BitLen())
-	return checkRSA(pub)
+	if err := checkRSA(pub); err != nil {
+		return err
+	}
+	k.Thumbprint = thumbprint(`{"e":"%s","kty":"RSA","n":"%s"}`, exponent.Bytes(), pub.N.Bytes())
+	return nil
 }
 
 func (k *publicKey) buildEC(m *jwkMembers) error {
@@ -184,6 +190,7 @@ func (k *publicKey) buildEC(m *jwkMembers) error {
 	}
 	//lint:ignore SA1019 this point was looked at
 	k.public = &ecdsa.PublicKey{Curve: curve.Curve, X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+	k.Thumbprint = thumbprint(`{"crv":"`+m.crv.value+`","kty":"EC","x":"%s","y":"%s"}`, x, y)
 	return nil
 }
 
@@ -196,7 +203,23 @@ func (k *publicKey) buildEd25519(m *jwkMembers) error {
 		return err
 	}
 	k.public, k.Type = ed25519.PublicKey(x), "OKP "+m.crv.value
-	return checkEd25519(x)
+	if err := checkEd25519(x); err != nil {
+		return err
+	}
+	k.Thumbprint = thumbprint(`{"crv":"Ed25519","kty":"OKP","x":"%s"}`, x)
+	return nil
+}
+
+// thumbprint is the SHA-256 of what makes the key, without spaces and in the order
+// of its names (RFC 7638 §3.2; for OKP RFC 8037 §2). Of numbers it takes what is
+// left without leading zeros, however the JWK wrote them.
+func thumbprint(form string, members ...[]byte) string {
+	texts := make([]any, len(members))
+	for i, m := range members {
+		texts[i] = base64.RawURLEncoding.EncodeToString(m)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, form, texts...))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // member decodes a binary member. A size of 0 stands for any but none.

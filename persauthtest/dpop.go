@@ -3,6 +3,7 @@ package persauthtest
 // Clients whose tokens are bound to a key of theirs (RFC 9449).
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -40,25 +41,15 @@ func (c *DPoPClient) Key() *Key { return c.key }
 
 // JWK is the public key as it stands in the header of a proof: without "kid",
 // "alg" and "use".
-func (c *DPoPClient) JWK() []byte { return marshal(c.members()) }
-
-func (c *DPoPClient) members() map[string]any {
-	var members map[string]any
-	if err := json.Unmarshal(c.key.JWK(), &members); err != nil {
-		panic("persauthtest: " + err.Error())
-	}
-	for _, name := range []string{"kid", "alg", "use"} {
-		delete(members, name)
-	}
-	return members
-}
+func (c *DPoPClient) JWK() []byte { return marshal(c.key.public()) }
 
 // Thumbprint is what a token that is bound to the key has as "jkt" (RFC 7638).
 func (c *DPoPClient) Thumbprint() string {
-	// What is left of the JWK is just what the thumbprint is made of, and
-	// encoding/json writes the members of a map in order.
-	sum := sha256.Sum256(c.JWK())
-	return encode(sum[:])
+	sum, err := c.key.public().Thumbprint(crypto.SHA256)
+	if err != nil {
+		panic("persauthtest: " + err.Error())
+	}
+	return encode(sum)
 }
 
 // ProofChange changes a proof before it is signed.
@@ -83,7 +74,7 @@ func change(members map[string]any, name string, value any) {
 // Proof makes a proof for one request with a token. Each has an id of its own.
 func (c *DPoPClient) Proof(method, url, token string, changes ...ProofChange) string {
 	hash := sha256.Sum256([]byte(token))
-	header := map[string]any{"typ": "dpop+jwt", "alg": c.key.Algorithm, "jwk": c.members()}
+	header := map[string]any{"typ": "dpop+jwt", "alg": c.key.Algorithm, "jwk": c.key.public()}
 	claims := map[string]any{"htm": method, "htu": url, "jti": rand.Text(), "iat": c.clock.Now().Unix(), "ath": encode(hash[:])}
 	for _, change := range changes {
 		change(header, claims)

@@ -19,6 +19,8 @@ import (
 	"fmt"
 	"math/big"
 	mathrand "math/rand/v2"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
 // Key is a private key that signs tokens, with the kid and the algorithm that
@@ -121,24 +123,23 @@ func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
 
 // JWK returns the public key as a JSON Web Key (RFC 7517).
 func (k *Key) JWK() []byte {
-	members := map[string]string{"kid": k.ID, "alg": k.Algorithm, "use": "sig"}
-	switch pub := k.private.Public().(type) {
-	case *rsa.PublicKey:
-		members["kty"] = "RSA"
-		members["n"] = encode(pub.N.Bytes())
-		members["e"] = encode(big.NewInt(int64(pub.E)).Bytes())
-	case *ecdsa.PublicKey:
-		point, err := pub.Bytes() // 0x04, x, y
-		if err != nil {
+	key := k.public()
+	for name, value := range map[string]string{jwk.KeyIDKey: k.ID, jwk.AlgorithmKey: k.Algorithm, jwk.KeyUsageKey: "sig"} {
+		if err := key.Set(name, value); err != nil {
 			panic("persauthtest: " + err.Error())
 		}
-		size := (len(point) - 1) / 2
-		members["kty"], members["crv"] = "EC", pub.Params().Name
-		members["x"], members["y"] = encode(point[1:1+size]), encode(point[1+size:])
-	case ed25519.PublicKey:
-		members["kty"], members["crv"], members["x"] = "OKP", "Ed25519", encode(pub)
 	}
-	return marshal(members)
+	return marshal(key)
+}
+
+// public is the public key in the hands of a library that is not the one under
+// test: what that reads, another has written.
+func (k *Key) public() jwk.Key {
+	key, err := jwk.FromRaw(k.Public())
+	if err != nil {
+		panic("persauthtest: " + err.Error())
+	}
+	return key
 }
 
 // Sign returns the compact serialization of exactly this header and payload,
