@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
 
+	"github.com/patrickmn/go-cache"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -113,6 +115,43 @@ func TestMemoryKeepsTheLatest(t *testing.T) {
 	})
 }
 
+// Whatever happens, they say what a memory says that never forgets; and they never
+// forget the entries that were used last, as many as they are for.
+func TestMemoryAgreesWithGoCache(t *testing.T) {
+	forEachMemory(t, func(t *testing.T, empty func(int) memory) {
+		for _, size := range []int{1, 2, 10, 400} {
+			m, all := empty(size), cache.New(cache.NoExpiration, 0)
+			r := rand.New(rand.NewPCG(uint64(size), 1))
+			var used []int // the keys that were used, the last one at the end; size of them
+			use := func(key int) {
+				used = append(slices.DeleteFunc(used, func(k int) bool { return k == key }), key)
+				used = used[max(len(used)-size, 0):]
+			}
+			for step := range 20_000 {
+				key := r.IntN(3 * size)
+				switch r.IntN(8) {
+				case 0:
+					m.remove(key)
+					all.Delete(strconv.Itoa(key))
+				case 1, 2, 3:
+					m.put(key, step)
+					all.Set(strconv.Itoa(key), step, cache.NoExpiration)
+					use(key)
+				default:
+					value, found := m.get(key)
+					want, there := all.Get(strconv.Itoa(key))
+					if found {
+						require.Equal(t, want, value, "key %d of %d, at step %d", key, size, step)
+						use(key)
+					} else if there {
+						require.NotContains(t, used, key, "%d, at step %d", size, step)
+					}
+				}
+			}
+		}
+	})
+}
+
 // Who is asked for stays; who is not leaves with its generation.
 func TestMemoryPromotes(t *testing.T) {
 	forEachMemory(t, func(t *testing.T, empty func(int) memory) {
@@ -178,12 +217,12 @@ func TestMemoryHasNoGoroutine(t *testing.T) {
 // A reader who found an old entry, and is late to promote it, brings what is
 // there by then.
 func TestMemoryPromotesTheNewest(t *testing.T) {
-	cache := newBounded[string](1)
-	cache.put("1", "old")
-	cache.put("2", "")
-	cache.put("1", "new") // the reader found "old" before this,
-	cache.put("3", "")
-	value, ok := cache.promote("1") // and comes here
+	memory := newBounded[string](1)
+	memory.put("1", "old")
+	memory.put("2", "")
+	memory.put("1", "new") // the reader found "old" before this,
+	memory.put("3", "")
+	value, ok := memory.promote("1") // and comes here
 	require.True(t, ok)
 	assert.Equal(t, "new", value)
 
