@@ -35,17 +35,23 @@ func main() {
 
 // effort is how much is done.
 type effort struct {
-	freshRounds, seenRounds, refusedRounds, startRounds int
+	freshRounds, refusedRounds, startRounds int
 	// freshBatch is how many tokens that were never seen are verified between two
 	// looks at the clock: so many that garbage is collected meanwhile.
 	freshBatch int
-	live       []int
+	live       []live
 	tokens     int // for memory and pauses
 }
 
+// live is how many tokens are remembered at a time, and how often look-ups among
+// them are timed.
+type live struct{ tokens, rounds int }
+
 var (
-	full  = effort{freshRounds: 20, freshBatch: 2048, seenRounds: 60, refusedRounds: 15, startRounds: 100, live: []int{100, 10_000, 1_000_000}, tokens: 100_000}
-	quick = effort{freshRounds: 3, freshBatch: 256, seenRounds: 3, refusedRounds: 2, startRounds: 2, live: []int{100, 2_000}, tokens: 3_000}
+	full = effort{freshRounds: 30, freshBatch: 2048, refusedRounds: 15, startRounds: 300,
+		live: []live{{100, 240}, {10_000, 240}, {1_000_000, 60}}, tokens: 100_000}
+	quick = effort{freshRounds: 3, freshBatch: 256, refusedRounds: 2, startRounds: 2,
+		live: []live{{100, 3}, {2_000, 3}}, tokens: 3_000}
 )
 
 // part is a part of the report.
@@ -67,9 +73,9 @@ var parts = []part{
 		return nil
 	}},
 	{"seen", "tokens that were seen before", func(ctx context.Context, e effort, r *report) error {
-		for _, n := range e.live {
-			progress("  %d live tokens", n)
-			result, together, err := seen(ctx, n, e.seenRounds)
+		for _, l := range e.live {
+			progress("  %d live tokens", l.tokens)
+			result, together, err := seen(ctx, l.tokens, l.rounds)
 			if err != nil {
 				return err
 			}

@@ -44,34 +44,46 @@ type outcome struct {
 // before has left the caches to itself.
 const warmUp = 1. / 16
 
+// pair is a lane and what it is timed beside.
+type pair struct{ reference, lane lane }
+
 // race times each lane right beside the reference, each at a time as many times
 // as each says. The order changes with every round.
 func race(rounds, each int, reference lane, lanes ...lane) []outcome {
-	ratios := make([][]float64, len(lanes))
-	times := make([][]float64, len(lanes))
+	pairs := make([]pair, len(lanes))
+	for i, l := range lanes {
+		pairs[i] = pair{reference, l}
+	}
+	return racePairs(rounds, each, pairs...)
+}
+
+// racePairs is race where each lane has a reference of its own.
+func racePairs(rounds, each int, pairs ...pair) []outcome {
+	ratios := make([][]float64, len(pairs))
+	times := make([][]float64, len(pairs))
 	for round := range rounds {
 		from := round * each
-		for i := range lanes {
-			at := (round + i) % len(lanes)
-			timed := func(l lane) time.Duration {
-				if warm := int(warmUp * float64(each)); warm > 0 {
-					l.run(from+each, from+each+warm)
-				}
-				return l.run(from, from+each)
+		timed := func(l lane) time.Duration {
+			if warm := int(warmUp * float64(each)); warm > 0 {
+				l.run(from+each, from+each+warm)
 			}
+			return l.run(from, from+each)
+		}
+		for i := range pairs {
+			at := (round + i) % len(pairs)
 			var base, took time.Duration
 			if round%2 == 0 {
-				base, took = timed(reference), timed(lanes[at])
+				base, took = timed(pairs[at].reference), timed(pairs[at].lane)
 			} else {
-				took, base = timed(lanes[at]), timed(reference)
+				took, base = timed(pairs[at].lane), timed(pairs[at].reference)
 			}
 			ratios[at] = append(ratios[at], float64(took)/float64(base))
 			times[at] = append(times[at], float64(took.Nanoseconds())/float64(each))
 		}
 	}
-	outcomes := make([]outcome, len(lanes))
-	for i, l := range lanes {
-		outcomes[i] = outcome{Name: l.name, Ratio: quantile(ratios[i], 0.5), Low: quantile(ratios[i], 0.25),
+	outcomes := make([]outcome, len(pairs))
+	for i, p := range pairs {
+		outcomes[i] = outcome{Name: p.lane.name, Ratio: quantile(ratios[i], 0.5), Low: quantile(ratios[i], 0.25),
 			High: quantile(ratios[i], 0.75), Nanoseconds: quantile(times[i], 0.5)}
 	}
 	return outcomes

@@ -225,9 +225,8 @@ func seen(ctx context.Context, n, rounds int) (seenResult, scaling, error) {
 	r.Allocations, _ = allocations(ours, 0, seenBatch)
 
 	cores := runtime.GOMAXPROCS(0)
-	gained := func(get func(string)) gain {
-		o := race(rounds, togetherBatch, m.together(get, 1), m.together(get, cores))[0]
-		return gain{1 / o.Ratio, o.Nanoseconds}
-	}
-	return r, scaling{n, cores, gained(m.persauth), gained(m.locked), gained(m.hash)}, nil
+	oneBesideAll := func(get func(string)) pair { return pair{m.together(get, 1), m.together(get, cores)} }
+	o := racePairs(rounds, togetherBatch, oneBesideAll(m.persauth), oneBesideAll(m.locked), oneBesideAll(m.hash))
+	gained := func(o outcome) gain { return gain{1 / o.Ratio, o.Nanoseconds} }
+	return r, scaling{n, cores, gained(o[0]), gained(o[1]), gained(o[2])}, nil
 }
