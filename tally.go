@@ -24,9 +24,9 @@ type tallyCell struct {
 }
 
 // newTally makes a tally that counts from zero. The pool may forget what a core
-// took, and then gives it the next cell; so there are more cells than cores, to
-// make it unlikely that two cores share one, which would do no harm but to speed.
-// It takes half a kilobyte for each core.
+// took, and then gives it the next cell, which another core may have: that would do
+// no harm but to speed, and ends when they meet. It takes half a kilobyte for each
+// core.
 func newTally() *tally {
 	t := &tally{cells: make([]tallyCell, 4*runtime.GOMAXPROCS(0))}
 	t.near.New = func() any { return &t.cells[t.next.Add(1)%uint32(len(t.cells))] }
@@ -36,7 +36,12 @@ func newTally() *tally {
 // add counts one.
 func (t *tally) add() {
 	cell := t.near.Get().(*tallyCell)
-	cell.n.Add(1)
+	if n := cell.n.Load(); !cell.n.CompareAndSwap(n, n+1) {
+		// Another core counts here. Left as they are, two of them would take
+		// longer together than one alone.
+		cell = t.near.New().(*tallyCell)
+		cell.n.Add(1)
+	}
 	t.near.Put(cell)
 }
 
