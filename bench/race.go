@@ -38,6 +38,8 @@ type outcome struct {
 	High  float64 `json:"high"`
 	// Nanoseconds is the median for one.
 	Nanoseconds float64 `json:"nanoseconds"`
+
+	ratios []float64 // round by round
 }
 
 // warmUp is the share of a round that a lane runs before it is timed: whoever ran
@@ -84,16 +86,16 @@ func racePairs(rounds, each int, pairs ...pair) []outcome {
 	outcomes := make([]outcome, len(pairs))
 	for i, p := range pairs {
 		outcomes[i] = outcome{Name: p.lane.name, Ratio: quantile(ratios[i], 0.5), Low: quantile(ratios[i], 0.25),
-			High: quantile(ratios[i], 0.75), Nanoseconds: quantile(times[i], 0.5)}
+			High: quantile(ratios[i], 0.75), Nanoseconds: quantile(times[i], 0.5), ratios: ratios[i]}
 	}
 	return outcomes
 }
 
 // quantile returns the value that is nearest to a share of the way through the
-// values. It sorts them.
+// values.
 func quantile(values []float64, share float64) float64 {
-	slices.Sort(values)
-	return values[int(math.Round(share*float64(len(values)-1)))]
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[int(math.Round(share*float64(len(sorted)-1)))]
 }
 
 // allocations counts what one run of a lane allocates: the objects and the

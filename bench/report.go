@@ -168,11 +168,11 @@ func (r *report) seenTables(b *strings.Builder) {
 		for _, g := range []gain{s.Persauth, s.Map, s.Hash} {
 			row = append(row, fmt.Sprintf("%.2f (%.0f)", g.Times, g.Nanoseconds))
 		}
-		rows = append(rows, row)
+		rows = append(rows, append(row, fmt.Sprintf("%.2f", s.OfHash)))
 	}
 	if len(r.Scaling) > 0 {
 		table(b, fmt.Sprintf("Seen before, tokens a second of %d cores / of 1 core (ns for one token, all cores together)", r.Scaling[0].Cores),
-			[]string{"live tokens", "persauth", "map with RWMutex", "hash and clock"}, rows)
+			[]string{"live tokens", "persauth", "map with RWMutex", "hash and clock", "persauth / hash and clock, round by round"}, rows)
 	}
 }
 

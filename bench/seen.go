@@ -37,6 +37,10 @@ type scaling struct {
 	Persauth gain `json:"persauth"`
 	Map      gain `json:"map"`
 	Hash     gain `json:"hash"`
+	// OfHash is the median, round by round, of what persauth gains in parts of what
+	// the hash and the clock gain, which share nothing: all that the machine has
+	// to give just then.
+	OfHash float64 `json:"ofHash"`
 }
 
 // gain is how many times as much all cores do in the same time as one, and how
@@ -228,5 +232,9 @@ func seen(ctx context.Context, n, rounds int) (seenResult, scaling, error) {
 	oneBesideAll := func(get func(string)) pair { return pair{m.together(get, 1), m.together(get, cores)} }
 	o := racePairs(rounds, togetherBatch, oneBesideAll(m.persauth), oneBesideAll(m.locked), oneBesideAll(m.hash))
 	gained := func(o outcome) gain { return gain{1 / o.Ratio, o.Nanoseconds} }
-	return r, scaling{n, cores, gained(o[0]), gained(o[1]), gained(o[2])}, nil
+	ofHash := make([]float64, rounds)
+	for round := range ofHash {
+		ofHash[round] = o[2].ratios[round] / o[0].ratios[round]
+	}
+	return r, scaling{n, cores, gained(o[0]), gained(o[1]), gained(o[2]), quantile(ofHash, 0.5)}, nil
 }
