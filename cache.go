@@ -3,7 +3,10 @@ package persauth
 // A bounded memory for what is looked at now and then: headers, the keys of
 // proofs, what PERS refused. The one for verified tokens is in table.go.
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // bounded remembers values under strings. It keeps at least the most recently
 // used entries and at most twice as many, needs no goroutine to tidy up, and
@@ -53,7 +56,8 @@ func (b *bounded[V]) promote(key string) (V, bool) {
 	}
 	v, still := b.held.previous[key]
 	if still {
-		b.set(key, v)
+		// A copy: the caller's key may be a part of some token, good or not.
+		b.set(strings.Clone(key), v)
 	}
 	return v, still
 }

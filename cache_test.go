@@ -9,8 +9,10 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/patrickmn/go-cache"
 	"github.com/stretchr/testify/assert"
@@ -235,4 +237,19 @@ func TestMemoryPromotesTheNewest(t *testing.T) {
 	assert.Equal(t, uint64(11), table.promote(table.shard(hash), hash, "1").denied)
 	table.remove(1)
 	assert.Nil(t, table.promote(table.shard(hash), hash, "1"))
+}
+
+// Whoever asks with a part of a large text does not make the memory keep that.
+func TestPromotedKeyIsACopy(t *testing.T) {
+	memory := newBounded[int](1)
+	memory.put("key", 1)
+	memory.put("other", 2) // "key" is of the previous generation now
+	asked := strings.Repeat("key", 2)[:3]
+	value, ok := memory.get(asked)
+	require.True(t, ok)
+	assert.Equal(t, 1, value)
+	for key := range memory.held.current {
+		assert.Equal(t, asked, key)
+		assert.NotSame(t, unsafe.StringData(asked), unsafe.StringData(key))
+	}
 }

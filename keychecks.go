@@ -160,6 +160,8 @@ func (k *publicKey) buildRSA(m *jwkMembers) error {
 	if err := checkRSA(pub); err != nil {
 		return err
 	}
+	// Both without leading zeros, however the JWK has them (RFC 7518 §6.3.1): one key
+	// has one name.
 	k.Thumbprint = thumbprint(`{"e":"%s","kty":"RSA","n":"%s"}`, exponent.Bytes(), pub.N.Bytes())
 	return nil
 }
@@ -210,9 +212,8 @@ func (k *publicKey) buildEd25519(m *jwkMembers) error {
 	return nil
 }
 
-// thumbprint is the SHA-256 of what makes the key, without spaces and in the order
-// of its names (RFC 7638 §3.2; for OKP RFC 8037 §2). Of numbers it takes what is
-// left without leading zeros, however the JWK wrote them.
+// thumbprint is the SHA-256 of the members that make the key, without spaces and in
+// the order of their names (RFC 7638 §3.2; for OKP RFC 8037 §2).
 func thumbprint(form string, members ...[]byte) string {
 	texts := make([]any, len(members))
 	for i, m := range members {

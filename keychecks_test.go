@@ -2,6 +2,7 @@ package persauth_test
 
 import (
 	"crypto/elliptic"
+	"crypto/rsa"
 	"encoding/json"
 	"math/big"
 	"slices"
@@ -202,4 +203,16 @@ func TestKeysUsable(t *testing.T) {
 			assert.Equal(t, !c.usable, len(status.Skipped) == 1)
 		})
 	}
+}
+
+// A key has one name, also where its numbers are written with leading zeros.
+func TestOneKeyHasOneName(t *testing.T) {
+	key := keyFor("RS256")
+	pub := key.Public().(*rsa.PublicKey)
+	padded := jwkOf(t, key, map[string]any{"n": b64("\x00\x00" + string(pub.N.Bytes())), "e": "AAEAAQ"})
+	infos, err := persauth.InspectKeys([]byte(setOf(jwkOf(t, key, nil), padded)))
+	require.NoError(t, err)
+	require.Empty(t, infos[1].Problem)
+	assert.Equal(t, infos[0].Thumbprint, infos[1].Thumbprint)
+	assert.Equal(t, infos[0].Type, infos[1].Type)
 }

@@ -28,3 +28,32 @@ func TestTally(t *testing.T) {
 		runtime.GC()
 	}
 }
+
+// Those who were given the same cell lose nothing either, and part when they meet.
+func TestTallyParts(t *testing.T) {
+	if runtime.GOMAXPROCS(0) == 1 {
+		t.Skip("nobody meets on one core")
+	}
+	const workers, each = 4, 50_000
+	parted := false
+	for round := 0; round < 100 && !parted; round++ { // they meet when cores do run at the same time
+		tally := newTally()
+		shared := &tally.cells[0]
+		var running, ready sync.WaitGroup
+		ready.Add(workers)
+		for range workers {
+			running.Go(func() {
+				tally.near.Put(shared)
+				ready.Done()
+				ready.Wait()
+				for range each {
+					tally.add()
+				}
+			})
+		}
+		running.Wait()
+		assert.EqualValues(t, workers*each, tally.sum())
+		parted = shared.n.Load() < workers*each
+	}
+	assert.True(t, parted, "all of them stayed in one cell")
+}

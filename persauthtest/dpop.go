@@ -43,6 +43,14 @@ func (c *DPoPClient) Key() *Key { return c.key }
 // "alg" and "use".
 func (c *DPoPClient) JWK() []byte { return marshal(c.key.public()) }
 
+// members are those of the JWK, for a ProofChange to change.
+func (c *DPoPClient) members() (members map[string]any) {
+	if err := json.Unmarshal(c.JWK(), &members); err != nil {
+		panic("persauthtest: " + err.Error())
+	}
+	return members
+}
+
 // Thumbprint is what a token that is bound to the key has as "jkt" (RFC 7638).
 func (c *DPoPClient) Thumbprint() string {
 	sum, err := c.key.public().Thumbprint(crypto.SHA256)
@@ -74,7 +82,7 @@ func change(members map[string]any, name string, value any) {
 // Proof makes a proof for one request with a token. Each has an id of its own.
 func (c *DPoPClient) Proof(method, url, token string, changes ...ProofChange) string {
 	hash := sha256.Sum256([]byte(token))
-	header := map[string]any{"typ": "dpop+jwt", "alg": c.key.Algorithm, "jwk": c.key.public()}
+	header := map[string]any{"typ": "dpop+jwt", "alg": c.key.Algorithm, "jwk": c.members()}
 	claims := map[string]any{"htm": method, "htu": url, "jti": rand.Text(), "iat": c.clock.Now().Unix(), "ath": encode(hash[:])}
 	for _, change := range changes {
 		change(header, claims)

@@ -62,3 +62,19 @@ func TestProofChanges(t *testing.T) {
 	assert.NotContains(t, claims, "ath")
 	assert.NotEmpty(t, claims["jti"])
 }
+
+// A change reaches into the key, too.
+func TestProofWithAnotherKey(t *testing.T) {
+	client := persauthtest.NewIssuer(t).DPoPClient("ES256")
+	proof := client.Proof("GET", "https://api.example.com", "", func(header, _ map[string]any) {
+		header["jwk"].(map[string]any)["d"] = "private"
+	})
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(proof, ".")[0])
+	require.NoError(t, err)
+	var header struct {
+		Key map[string]any `json:"jwk"`
+	}
+	require.NoError(t, json.Unmarshal(raw, &header))
+	assert.Equal(t, "private", header.Key["d"])
+	assert.Equal(t, "EC", header.Key["kty"])
+}
