@@ -48,7 +48,7 @@ type effort struct {
 type live struct{ tokens, rounds int }
 
 var (
-	full = effort{freshRounds: 30, freshBatch: 2048, refusedRounds: 15, startRounds: 300,
+	full = effort{freshRounds: 20, freshBatch: 2048, refusedRounds: 15, startRounds: 300,
 		live: []live{{100, 240}, {10_000, 240}, {1_000_000, 60}}, tokens: 100_000}
 	quick = effort{freshRounds: 3, freshBatch: 256, refusedRounds: 2, startRounds: 2,
 		live: []live{{100, 3}, {2_000, 3}}, tokens: 3_000}
