@@ -56,26 +56,26 @@ func (b *bounded[V]) promote(key string) (V, bool) {
 	}
 	v, still := b.held.previous[key]
 	if still {
-		// A copy: the caller's key may be a part of some token, good or not.
-		b.set(strings.Clone(key), v)
+		b.set(key, v)
 	}
 	return v, still
 }
 
-// put remembers value under key in place of what was there. It keeps the key.
+// put remembers value under key in place of what was there.
 func (b *bounded[V]) put(key string, value V) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.set(key, value)
 }
 
-// set puts an entry into the current generation, a new one if it was full. The
-// caller holds mu.
+// set puts an entry into the current generation, a new one if it was full. It keeps
+// a copy of the key, which may be a part of some token, good or not. The caller
+// holds mu.
 func (b *bounded[V]) set(key string, value V) {
 	if len(b.held.current) >= b.limit {
 		b.held.current, b.held.previous = make(map[string]V), b.held.current
 	}
-	b.held.current[key] = value
+	b.held.current[strings.Clone(key)] = value
 }
 
 // remove forgets what is remembered under key.

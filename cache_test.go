@@ -239,17 +239,23 @@ func TestMemoryPromotesTheNewest(t *testing.T) {
 	assert.Nil(t, table.promote(table.shard(hash), hash, "1"))
 }
 
-// Whoever asks with a part of a large text does not make the memory keep that.
-func TestPromotedKeyIsACopy(t *testing.T) {
+// Whoever comes with a part of a large text does not make the memory keep that.
+func TestMemoryOwnsItsKeys(t *testing.T) {
 	memory := newBounded[int](1)
-	memory.put("key", 1)
-	memory.put("other", 2) // "key" is of the previous generation now
-	asked := strings.Repeat("key", 2)[:3]
-	value, ok := memory.get(asked)
+	part := strings.Repeat("key", 2)[:3]
+	owned := func() {
+		t.Helper()
+		require.Len(t, memory.held.current, 1)
+		for key := range memory.held.current {
+			assert.Equal(t, part, key)
+			assert.NotSame(t, unsafe.StringData(part), unsafe.StringData(key))
+		}
+	}
+	memory.put(part, 1)
+	owned()
+	memory.put("other", 2) // what was put before is of the previous generation now
+	value, ok := memory.get(part)
 	require.True(t, ok)
 	assert.Equal(t, 1, value)
-	for key := range memory.held.current {
-		assert.Equal(t, asked, key)
-		assert.NotSame(t, unsafe.StringData(asked), unsafe.StringData(key))
-	}
+	owned()
 }

@@ -59,7 +59,7 @@ func (v *Verifier) record(t *parsed, f finding) *remembered {
 	}
 	r.keep(t)
 	if f.key != nil && !t.known {
-		v.headers.put(strings.Clone(t.segments.header), t.header)
+		v.headers.put(t.segments.header, t.header)
 	}
 	return r
 }
