@@ -22,7 +22,7 @@ const maxSetSize = 1 << 20
 type publicKey struct {
 	KeyInfo
 	public crypto.PublicKey
-	raw    jsontext.Value // as it stands in the set
+	raw    jsontext.Value // as it stands in the set; nil where it came in none
 
 	// gone is set when a refresh no longer brings this key. Tokens that were
 	// verified with it are void from then on. One key has one gone, in every set
@@ -113,6 +113,7 @@ func parseKeys(jwks []byte) (*keyIndex, error) {
 	var skipped []KeyInfo
 	for i, entry := range entries {
 		if key := readKey(i, entry); key.Problem == "" {
+			key.raw = bytes.Clone(entry) // it outlives the set that it came in
 			keys = append(keys, key)
 		} else {
 			skipped = append(skipped, key.KeyInfo)
@@ -183,8 +184,7 @@ func splitSet(jwks []byte) ([]jsontext.Value, error) {
 // readKey reads one JWK. It always returns a key; one that cannot be used has a
 // Problem.
 func readKey(position int, raw jsontext.Value) *publicKey {
-	// A copy: a key outlives the set that it came in.
-	key := &publicKey{raw: bytes.Clone(raw), gone: new(atomic.Bool)}
+	key := &publicKey{gone: new(atomic.Bool)}
 	key.Position = position
 	var m jwkMembers
 	if err := strictMembers(raw, m.take); err != nil {
