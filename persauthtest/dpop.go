@@ -45,18 +45,14 @@ func (c *DPoPClient) JWK() []byte { return marshal(c.key.public()) }
 
 // members are those of the JWK, for a ProofChange to change.
 func (c *DPoPClient) members() (members map[string]any) {
-	if err := json.Unmarshal(c.JWK(), &members); err != nil {
-		panic("persauthtest: " + err.Error())
-	}
+	must(json.Unmarshal(c.JWK(), &members))
 	return members
 }
 
 // Thumbprint is what a token that is bound to the key has as "jkt" (RFC 7638).
 func (c *DPoPClient) Thumbprint() string {
 	sum, err := c.key.public().Thumbprint(crypto.SHA256)
-	if err != nil {
-		panic("persauthtest: " + err.Error())
-	}
+	must(err)
 	return encode(sum)
 }
 

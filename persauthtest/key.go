@@ -125,9 +125,7 @@ func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
 func (k *Key) JWK() []byte {
 	key := k.public()
 	for name, value := range map[string]string{jwk.KeyIDKey: k.ID, jwk.AlgorithmKey: k.Algorithm, jwk.KeyUsageKey: "sig"} {
-		if err := key.Set(name, value); err != nil {
-			panic("persauthtest: " + err.Error())
-		}
+		must(key.Set(name, value))
 	}
 	return marshal(key)
 }
@@ -136,9 +134,7 @@ func (k *Key) JWK() []byte {
 // test: what that reads, another has written.
 func (k *Key) public() jwk.Key {
 	key, err := jwk.FromRaw(k.Public())
-	if err != nil {
-		panic("persauthtest: " + err.Error())
-	}
+	must(err)
 	return key
 }
 
@@ -164,14 +160,11 @@ func (k *Key) Signature(input []byte) []byte {
 		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
 	}
 	signature, err := k.private.Sign(rand.Reader, digest, options)
-	if err != nil {
-		panic("persauthtest: " + err.Error())
-	}
+	must(err)
 	if curve := curves[k.Algorithm]; curve != nil {
 		var der struct{ R, S *big.Int }
-		if _, err := asn1.Unmarshal(signature, &der); err != nil {
-			panic("persauthtest: " + err.Error())
-		}
+		_, err = asn1.Unmarshal(signature, &der)
+		must(err)
 		size := (curve.Params().BitSize + 7) / 8
 		signature = append(der.R.FillBytes(make([]byte, size)), der.S.FillBytes(make([]byte, size))...)
 	}
@@ -211,9 +204,7 @@ func (k *Key) verifies(input, signature []byte) bool {
 func (k *Key) header(changes map[string]any) []byte {
 	members := map[string]any{"alg": k.Algorithm, "typ": "JWT", "kid": k.ID}
 	for name, value := range changes {
-		if members[name] = value; value == nil {
-			delete(members, name)
-		}
+		change(members, name, value)
 	}
 	return marshal(members)
 }
@@ -225,8 +216,13 @@ func marshal(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	must(e.Encode(v))
+	return bytes.TrimSpace(b.Bytes())
+}
+
+// must is for what only a mistake in this package makes fail.
+func must(err error) {
+	if err != nil {
 		panic("persauthtest: " + err.Error())
 	}
-	return bytes.TrimSpace(b.Bytes())
 }
