@@ -189,7 +189,7 @@ func TestOnRefused(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	var refused error
 	s, v := startService(t, iss, func(v *persauth.Verifier) http.Handler {
-		return v.Middleware(v.Require(persauth.OfType(persauth.AuthSystem))(callerOf))
+		return v.Middleware(v.Require(persauth.AuthTypeIn(persauth.AuthSystem))(callerOf))
 	}, func(cfg *persauth.Config) {
 		cfg.OnRefused = func(w http.ResponseWriter, _ *http.Request, err error) {
 			refused = err
@@ -215,7 +215,7 @@ func TestAnswerUnavailable(t *testing.T) {
 	handler := v.Middleware(callerOf)
 	token := "Bearer " + iss.UserToken("acme")
 
-	pers.Fault(persauthtest.Keys, persauthtest.TooManyRequests(7*time.Second).Times(1))
+	pers.Fault(persauthtest.EndpointKeys, persauthtest.TooManyRequests(7*time.Second).Times(1))
 	refused := serveRequest(handler, newRequest(http.MethodGet, "/", "Authorization", token))
 	assert.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
 	assert.Equal(t, "7", refused.Header.Get("Retry-After"))
@@ -249,7 +249,7 @@ func TestCancelledRequest(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			iss := persauthtest.NewIssuer(t)
 			pers := persauthtest.NewServer(t, iss)
-			pers.Fault(persauthtest.Keys, persauthtest.Hanging)
+			pers.Fault(persauthtest.EndpointKeys, persauthtest.Hanging)
 			v := pers.Verifier()
 			ctx, cancel := c.context(t.Context())
 			defer cancel()

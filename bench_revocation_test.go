@@ -17,7 +17,7 @@ func BenchmarkKnownToken(b *testing.B) {
 	pers := persauthtest.NewServer(b, iss, persauthtest.InMemory())
 	with := func(policy persauth.RevocationPolicy) *persauth.Verifier {
 		v := pers.Verifier(benchConfig, func(cfg *persauth.Config) {
-			cfg.Revocation, cfg.RevocationCalls = policy, 1e6
+			cfg.Revocation, cfg.RevocationCallsPerHour = policy, 1e6
 		})
 		for _, token := range tokens {
 			if _, err := v.Verify(b.Context(), token); err != nil {
@@ -26,8 +26,8 @@ func BenchmarkKnownToken(b *testing.B) {
 		}
 		return v
 	}
-	off, fresh := with(persauth.RevocationOff), with(persauth.RevocationEvery(time.Hour))
-	asked := pers.Count(persauthtest.Verify)
+	off, fresh := with(persauth.RevocationOff()), with(persauth.RevocationEvery(time.Hour))
+	asked := pers.Count(persauthtest.EndpointVerify)
 	ctx := b.Context()
 	known := func(v *persauth.Verifier) func(int) {
 		return func(i int) {
@@ -43,7 +43,7 @@ func BenchmarkKnownToken(b *testing.B) {
 		}
 	}
 	paired(b, 1024, known(off), known(fresh))
-	if asked != len(tokens) || pers.Count(persauthtest.Verify) != asked {
+	if asked != len(tokens) || pers.Count(persauthtest.EndpointVerify) != asked {
 		b.Fatal("PERS was asked about fresh verdicts")
 	}
 }

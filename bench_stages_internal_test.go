@@ -52,7 +52,7 @@ func stageTokens(b *testing.B, n int) (tokens []string, keys string) {
 // seen, and for all of them. The stages are those of Verify.
 func BenchmarkStages(b *testing.B) {
 	tokens, set := stageTokens(b, 64*stageBatch)
-	v, err := New(Config{Keys: StaticKeys(set), Issuer: "https://api.pers.ninja", Audience: "pers-api",
+	v, err := New(Config{Keys: StaticKeys([]byte(set)), Issuer: "https://api.pers.ninja", Audience: "pers-api",
 		Tenants: []string{"550e8400-e29b-41d4-a716-446655440001"}, CacheTokens: 16 * stageBatch})
 	if err != nil {
 		b.Fatal(err)

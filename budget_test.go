@@ -45,7 +45,7 @@ func TestPauses(t *testing.T) {
 						assert.Equal(t, time.Second, refuses(t, v, token, persauth.ErrUnavailable).RetryAfter)
 					}
 					assert.Equal(t, 1, asked)
-					assert.EqualValues(t, 1, v.Status().Remote["revocation"].Calls.Withheld)
+					assert.EqualValues(t, 1, v.Status().Remote.Revocation.Calls.Withheld)
 					time.Sleep(time.Second)
 				}
 				accepts(t, v, pers.stranger())
@@ -74,9 +74,9 @@ func TestBudgets(t *testing.T) {
 			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm(func(cfg *persauth.Config) {
 					if c.unknownKeyCalls {
-						cfg.UnknownKeyCalls = c.perHour
+						cfg.UnknownKeyCallsPerHour = c.perHour
 					} else {
-						cfg.RevocationCalls = c.perHour
+						cfg.RevocationCallsPerHour = c.perHour
 					}
 				})
 				for range c.atOnce {
@@ -106,8 +106,8 @@ func TestBudgets(t *testing.T) {
 // A call that is repeated costs twice.
 func TestRetriesComeOutOfTheBudget(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
-		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls = 180 })
-		pers.Fault(persauthtest.Verify, persauthtest.Down)
+		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCallsPerHour = 180 })
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Down)
 		for range 4 {
 			refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
 		}
@@ -146,24 +146,24 @@ func TestMemoryOfVerdicts(t *testing.T) {
 		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
 			token := pers.stranger()
-			pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
+			pers.Fault(persauthtest.EndpointVerify, persauthtest.LyingInvalid.Times(1))
 			for range 3 {
 				refuses(t, v, token, persauth.ErrRejected)
 			}
 			time.Sleep(30*time.Second - time.Millisecond)
 			refuses(t, v, token, persauth.ErrRejected)
 			assert.Equal(t, 1, pers.asked())
-			assert.Equal(t, 1, v.Status().Rejected)
+			assert.Equal(t, 1, v.Status().NegativeCache)
 			time.Sleep(time.Millisecond)
 			accepts(t, v, token)
-			assert.Equal(t, 0, v.Status().Rejected)
+			assert.Equal(t, 0, v.Status().NegativeCache)
 		})
 	})
 	t.Run("not believed for 5 seconds", func(t *testing.T) {
 		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
 			token := pers.stranger()
-			pers.Fault(persauthtest.Verify, persauthtest.Contradictory.Times(1))
+			pers.Fault(persauthtest.EndpointVerify, persauthtest.Contradictory.Times(1))
 			for range 3 {
 				refuses(t, v, token, persauth.ErrRemoteMismatch)
 			}
@@ -176,7 +176,7 @@ func TestMemoryOfVerdicts(t *testing.T) {
 		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
 			token := pers.stranger()
-			pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(1))
+			pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(500).Times(1))
 			refuses(t, v, token, persauth.ErrUnavailable)
 			accepts(t, v, token)
 		})
@@ -187,10 +187,10 @@ func TestMemoryOfVerdicts(t *testing.T) {
 // the leeway may be refused for its time, and not for good.
 func TestRefusedWithinTheLeeway(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
-		v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationAlways })
+		v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationAlways() })
 		for _, claim := range []string{"nbf", "iat"} {
 			young := pers.iss.Token(map[string]any{claim: time.Now().Add(20 * time.Second).Unix()})
-			pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1))
+			pers.Fault(persauthtest.EndpointVerify, persauthtest.LyingInvalid.Times(1))
 			assert.Equal(t, claim, refuses(t, v, young, persauth.ErrNotYetValid).Check)
 			time.Sleep(30 * time.Second)
 			accepts(t, v, young)
@@ -200,7 +200,7 @@ func TestRefusedWithinTheLeeway(t *testing.T) {
 		accepts(t, v, old)
 		time.Sleep(20 * time.Second)
 		refuses(t, v, old, persauth.ErrExpired)
-		assert.Zero(t, v.Status().Revoked)
+		assert.Zero(t, v.Status().DenyListed)
 	})
 }
 
@@ -208,7 +208,7 @@ func TestRefusedWithinTheLeeway(t *testing.T) {
 func TestPauseAndAClockThatIsPutBack(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
-		pers.Fault(persauthtest.Verify, persauthtest.TooManyRequests(time.Minute).Times(1))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.TooManyRequests(time.Minute).Times(1))
 		refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
 		pers.iss.Clock().Advance(-10 * time.Second)
 		refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
@@ -221,7 +221,7 @@ func TestPauseAndAClockThatIsPutBack(t *testing.T) {
 func TestPauseAfterAClockWasPutBack(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
-		pers.Fault(persauthtest.Verify, persauthtest.TooManyRequests(time.Minute).Times(2))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.TooManyRequests(time.Minute).Times(2))
 		refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
 		pers.iss.Clock().Advance(-time.Hour)
 		refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
@@ -236,7 +236,7 @@ func TestRefusalAndAClockThatIsPutBack(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
 		token := pers.iss.UnpublishedToken(map[string]any{"iat": time.Now().Add(-2 * time.Hour).Unix()})
-		pers.Fault(persauthtest.Verify, persauthtest.Contradictory.Times(1))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Contradictory.Times(1))
 		refuses(t, v, token, persauth.ErrRemoteMismatch)
 		pers.iss.Clock().Advance(-time.Hour)
 		time.Sleep(time.Minute)
@@ -247,7 +247,7 @@ func TestRefusalAndAClockThatIsPutBack(t *testing.T) {
 // A budget that is used up fills again when the clock is put back meanwhile.
 func TestBudgetAndAClockThatIsPutBack(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
-		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls = 60 })
+		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCallsPerHour = 60 })
 		accepts(t, v, pers.stranger())
 		refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
 		pers.iss.Clock().Advance(-time.Hour)

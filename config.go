@@ -14,7 +14,7 @@ import (
 // NoLeeway, as [Config.Leeway], allows no difference between clocks at all.
 const NoLeeway time.Duration = -1
 
-// NoCalls, as [Config.UnknownKeyCalls], never asks PERS about a token whose key is
+// NoCalls, as [Config.UnknownKeyCallsPerHour], never asks PERS about a token whose key is
 // not at hand.
 const NoCalls = -1
 
@@ -94,14 +94,14 @@ type Config struct {
 	// whose tokens are sent to PERS to be checked. No public key can check
 	// them. Empty: such tokens are refused.
 	RemoteAlgorithms []string
-	// UnknownKeyCalls and RevocationCalls are how many calls of /auth/verify
+	// UnknownKeyCallsPerHour and RevocationCallsPerHour are how many calls of /auth/verify
 	// are made in an hour at most: about tokens whose key is not at hand, and
 	// about whether tokens were revoked. A minute's worth may come at once.
 	// Default 1,800 and 7,200. PERS allows 10,000 calls of any kind to all
 	// that use one project key: divide by the number of instances. With
-	// UnknownKeyCalls set to [NoCalls] a token whose key is not at hand is
+	// UnknownKeyCallsPerHour set to [NoCalls] a token whose key is not at hand is
 	// refused with [ErrUnknownKey], and never leaves the process.
-	UnknownKeyCalls, RevocationCalls int
+	UnknownKeyCallsPerHour, RevocationCallsPerHour int
 
 	// CacheTokens is how many verified tokens are remembered at least; at most
 	// about two and a half times as many are. Default 10,000. A remembered
@@ -157,8 +157,8 @@ func (c Config) defaults() Config {
 		usual int
 	}{
 		{&c.CacheTokens, defaultCacheTokens},
-		{&c.UnknownKeyCalls, defaultUnknownKeyCalls},
-		{&c.RevocationCalls, defaultRevocationCalls},
+		{&c.UnknownKeyCallsPerHour, defaultUnknownKeyCalls},
+		{&c.RevocationCallsPerHour, defaultRevocationCalls},
 	} {
 		if *n.value == 0 {
 			*n.value = n.usual
@@ -192,8 +192,8 @@ func (c *Config) check() error {
 	if c.Timeout < 0 {
 		fail("Timeout is %v, which is negative", c.Timeout)
 	}
-	if c.CacheTokens < 0 || c.UnknownKeyCalls < NoCalls || c.RevocationCalls < 0 {
-		fail("CacheTokens, UnknownKeyCalls and RevocationCalls must not be negative")
+	if c.CacheTokens < 0 || c.UnknownKeyCallsPerHour < NoCalls || c.RevocationCallsPerHour < 0 {
+		fail("CacheTokens, UnknownKeyCallsPerHour and RevocationCallsPerHour must not be negative")
 	}
 	if c.Revocation.maxAge < 0 || c.Revocation.grace < 0 {
 		fail("Revocation has a negative time")
@@ -202,7 +202,7 @@ func (c *Config) check() error {
 	if c.Revocation.mode == revocationEvery && !remote {
 		fail("Revocation asks PERS about tokens: that needs ProjectKey, and not Offline")
 	}
-	if len(c.RemoteAlgorithms) > 0 && (!remote || c.UnknownKeyCalls == NoCalls) {
+	if len(c.RemoteAlgorithms) > 0 && (!remote || c.UnknownKeyCallsPerHour == NoCalls) {
 		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, not Offline, and not NoCalls")
 	}
 	for _, alg := range c.RemoteAlgorithms {

@@ -27,13 +27,13 @@ func configFaults() map[string]func(*persauth.Config) {
 		"claim names":           func(c *persauth.Config) { c.ClaimNames.Tenant = "sub" },
 		"project key":           func(c *persauth.Config) { c.ProjectKey = "0123456789abcdef\n" },
 		"plain http":            func(c *persauth.Config) { c.BaseURL = "http://api.example" },
-		"keys that are no keys": func(c *persauth.Config) { c.Keys = persauth.StaticKeys("no keys") },
+		"keys that are no keys": func(c *persauth.Config) { c.Keys = persauth.StaticKeys([]byte("no keys")) },
 	}
 }
 
 // goodConfig has a source of every kind. No test here makes a connection.
 func goodConfig() persauth.Config {
-	return persauth.Config{ProjectKey: "0123456789abcdef", Keys: persauth.StaticKeys(setFor("EdDSA"))}
+	return persauth.Config{ProjectKey: "0123456789abcdef", Keys: persauth.StaticKeys([]byte(setFor("EdDSA")))}
 }
 
 // faults counts the errors that are joined in err.
@@ -72,7 +72,7 @@ func TestNewReportsAllFaults(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	keys := persauth.StaticKeys(setFor("EdDSA"))
+	keys := persauth.StaticKeys([]byte(setFor("EdDSA")))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "jwks.json")
 	require.NoError(t, os.WriteFile(file, []byte(setFor("EdDSA")), 0o600))
@@ -98,8 +98,8 @@ func TestConfig(t *testing.T) {
 		"a folder":                       {persauth.Config{Keys: persauth.FileKeys(dir)}, false},
 		"a file system":                  {persauth.Config{Keys: persauth.FSKeys(os.DirFS(dir), "jwks.json")}, true},
 		"no such file in it":             {persauth.Config{Keys: persauth.FSKeys(fstest.MapFS{}, "jwks.json")}, false},
-		"a set that is empty":            {persauth.Config{Keys: persauth.StaticKeys(`{"keys":[]}`)}, false},
-		"a seed that is no set":          {persauth.Config{ProjectKey: pk, Keys: persauth.StaticKeys("")}, false},
+		"a set that is empty":            {persauth.Config{Keys: persauth.StaticKeys([]byte(`{"keys":[]}`))}, false},
+		"a seed that is no set":          {persauth.Config{ProjectKey: pk, Keys: persauth.StaticKeys([]byte(""))}, false},
 		"leeway none":                    {persauth.Config{Keys: keys, Leeway: persauth.NoLeeway}, true},
 		"leeway 10 min":                  {persauth.Config{Keys: keys, Leeway: 10 * time.Minute}, true},
 		"leeway above":                   {persauth.Config{Keys: keys, Leeway: 10*time.Minute + 1}, false},

@@ -8,7 +8,7 @@ import (
 )
 
 // TokenSource is a place in a request where a token may be. The sources are
-// [AuthorizationHeader], [Cookie] and [Header]; [New] refuses the zero value.
+// [AuthorizationHeader], [TokenCookie] and [TokenHeader]; [New] refuses the zero value.
 type TokenSource struct {
 	name string
 	// find returns the credentials that are there, and how many there are.
@@ -39,10 +39,10 @@ func AuthorizationHeader() TokenSource {
 	}}
 }
 
-// Cookie takes a bearer token from the cookie of that name. A browser sends
+// TokenCookie takes a bearer token from the cookie of that name. A browser sends
 // cookies along with requests that other sites cause: protect what changes
 // something from cross-site request forgery. An empty cookie is none.
-func Cookie(name string) TokenSource {
+func TokenCookie(name string) TokenSource {
 	if name == "" {
 		return TokenSource{}
 	}
@@ -56,9 +56,9 @@ func Cookie(name string) TokenSource {
 	}}
 }
 
-// Header takes a bearer token from a header of that name, without a scheme. An
+// TokenHeader takes a bearer token from a header of that name, without a scheme. An
 // empty header is none.
-func Header(name string) TokenSource {
+func TokenHeader(name string) TokenSource {
 	if name == "" {
 		return TokenSource{}
 	}

@@ -89,7 +89,7 @@ func fails(t testing.TB, claims *persauth.Claims, err, want error) {
 // asked is how often PERS was asked about a token.
 func (d *desk) asked() int {
 	synctest.Wait()
-	return d.pers.Count(persauthtest.Verify)
+	return d.pers.Count(persauthtest.EndpointVerify)
 }
 
 func inBubble(t *testing.T, name string, test func(t *testing.T)) {

@@ -321,7 +321,7 @@ func TestDPoPModes(t *testing.T) {
 // A bound token in another place than the Authorization header has no scheme
 // that says it is one.
 func TestBoundTokenInCookie(t *testing.T) {
-	b := newBound(t, "ES256", func(cfg *persauth.Config) { cfg.TokenSources = []persauth.TokenSource{persauth.Cookie("session")} })
+	b := newBound(t, "ES256", func(cfg *persauth.Config) { cfg.TokenSources = []persauth.TokenSource{persauth.TokenCookie("session")} })
 	_, err := b.v.VerifyRequest(newRequest(http.MethodGet, shopOrders, "Cookie", "session="+b.token, "DPoP", b.proof()))
 	require.ErrorIs(t, err, persauth.ErrProof)
 	_, err = b.v.VerifyRequest(newRequest(http.MethodGet, shopOrders, "Cookie", "session="+b.iss.UserToken("acme")))

@@ -59,7 +59,7 @@ func ExampleVerifier_Require() {
 	mux.Handle("GET /businesses/{business}/orders", v.Require(persauth.BusinessRole(business, "ADMIN", "EDITOR"))(orders))
 	mux.Handle("DELETE /businesses/{business}/orders", v.Require(persauth.AnyOf(
 		persauth.TenantRole(persauth.Fixed("550e8400-e29b-41d4-a716-446655440001"), "TENANT_ADMIN"),
-		persauth.AllOf(persauth.Business(business), persauth.OfType(persauth.AuthSystem)),
+		persauth.AllOf(persauth.Business(business), persauth.AuthTypeIn(persauth.AuthSystem)),
 	))(orders))
 
 	send(mux, "GET", "/businesses/550e8400-e29b-41d4-a716-446655440000/orders", exampleToken(3))
@@ -72,10 +72,10 @@ func ExampleVerifier_Require() {
 }
 
 // A rule of one's own, with a name for the logs.
-func ExampleWhere() {
+func ExampleGuardFunc() {
 	v := newExampleVerifier()
 	defer v.Close()
-	confirmed := persauth.Where("an e-mail address", func(_ *http.Request, c *persauth.Claims) bool {
+	confirmed := persauth.GuardFunc("an e-mail address", func(_ *http.Request, c *persauth.Claims) bool {
 		return c.Email() != ""
 	})
 	handler := v.Require(confirmed)(http.NotFoundHandler())

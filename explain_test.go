@@ -173,7 +173,7 @@ func TestExplainSaysWhatVerifySays(t *testing.T) {
 		})
 		token := pers.yearly()
 		accepts(t, v, token)
-		pers.Fault(persauthtest.Verify, persauthtest.Down)
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Down)
 		for range 2 {
 			claims := accepts(t, v, token)
 			r := v.Explain(t.Context(), token)

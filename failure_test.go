@@ -21,20 +21,20 @@ func TestUnknownKeyIsFetchedThenAskedAbout(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
 		accepts(t, v, pers.stranger())
-		requests := pers.Requests(persauthtest.All)
+		requests := pers.Requests(persauthtest.EndpointAll)
 		require.Len(t, requests, 3)
-		assert.Equal(t, persauthtest.Keys, requests[1].Endpoint)
+		assert.Equal(t, persauthtest.EndpointKeys, requests[1].Endpoint)
 		assert.True(t, requests[1].NoCache)
-		assert.Equal(t, persauthtest.Verify, requests[2].Endpoint)
+		assert.Equal(t, persauthtest.EndpointVerify, requests[2].Endpoint)
 
 		time.Sleep(29 * time.Second)
 		refuses(t, v, pers.iss.UnknownKeyToken(), persauth.ErrRejected)
-		assert.Equal(t, 2, pers.Count(persauthtest.Keys))
+		assert.Equal(t, 2, pers.Count(persauthtest.EndpointKeys))
 		assert.Equal(t, 2, pers.asked())
 		time.Sleep(time.Second)
 		pers.iss.Rotate()
 		accepts(t, v, pers.iss.UserToken("acme"))
-		assert.Equal(t, 3, pers.Count(persauthtest.Keys))
+		assert.Equal(t, 3, pers.Count(persauthtest.EndpointKeys))
 		assert.Equal(t, 2, pers.asked(), "its key was found")
 	})
 }
@@ -65,7 +65,7 @@ func TestUnknownKeyWhileVerifyIsInTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm()
-				pers.Fault(persauthtest.Verify, c.fault)
+				pers.Fault(persauthtest.EndpointVerify, c.fault)
 				begin := time.Now()
 				if c.want == nil {
 					accepts(t, v, pers.stranger())
@@ -100,7 +100,7 @@ func TestKnownKeyWhileVerifyIsInTrouble(t *testing.T) {
 				token := pers.yearly()
 				checked := accepts(t, strict, token).Verification().CheckedAt
 				accepts(t, lenient, token)
-				pers.Fault(persauthtest.Verify, fault)
+				pers.Fault(persauthtest.EndpointVerify, fault)
 				time.Sleep(maxAge - time.Second)
 				for _, v := range []*persauth.Verifier{strict, lenient} {
 					claims := accepts(t, v, token)
@@ -111,7 +111,7 @@ func TestKnownKeyWhileVerifyIsInTrouble(t *testing.T) {
 				detail := refuses(t, strict, token, persauth.ErrUnavailable)
 				assert.NotErrorIs(t, detail, persauth.ErrRevoked)
 				assert.True(t, accepts(t, lenient, token).Verification().InGrace)
-				assert.False(t, lenient.Status().Remote["revocation"].Answering)
+				assert.False(t, lenient.Status().Remote.Revocation.Answering)
 				time.Sleep(time.Until(checked.Add(maxAge + grace)))
 				for _, v := range []*persauth.Verifier{strict, lenient} {
 					detail := refuses(t, v, token, persauth.ErrUnavailable)
@@ -138,11 +138,11 @@ func TestContextEnds(t *testing.T) {
 		token func(lab) string
 		ask   func(*persauth.Verifier, context.Context, string) (*persauth.Claims, error)
 	}{
-		"while the first keys are fetched": {persauthtest.Keys, func(pers lab) string { return pers.iss.UserToken("acme") }, (*persauth.Verifier).Verify},
-		"while an unknown key is fetched":  {persauthtest.Keys, lab.stranger, (*persauth.Verifier).Verify},
-		"while PERS is asked, unknown key": {persauthtest.Verify, lab.stranger, (*persauth.Verifier).Verify},
-		"while PERS is asked, known key":   {persauthtest.Verify, lab.yearly, (*persauth.Verifier).Verify},
-		"while PERS is asked, live":        {persauthtest.Verify, lab.yearly, (*persauth.Verifier).VerifyLive},
+		"while the first keys are fetched": {persauthtest.EndpointKeys, func(pers lab) string { return pers.iss.UserToken("acme") }, (*persauth.Verifier).Verify},
+		"while an unknown key is fetched":  {persauthtest.EndpointKeys, lab.stranger, (*persauth.Verifier).Verify},
+		"while PERS is asked, unknown key": {persauthtest.EndpointVerify, lab.stranger, (*persauth.Verifier).Verify},
+		"while PERS is asked, known key":   {persauthtest.EndpointVerify, lab.yearly, (*persauth.Verifier).Verify},
+		"while PERS is asked, live":        {persauthtest.EndpointVerify, lab.yearly, (*persauth.Verifier).VerifyLive},
 	} {
 		for _, kind := range []string{"canceled", "too late"} {
 			t.Run(name+", "+kind, func(t *testing.T) {

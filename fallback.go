@@ -109,7 +109,7 @@ func newOracle(pers *api, tree []claimMember, cfg *Config, conclude func(*rememb
 	o := &oracle{api: pers, tree: tree, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Logger, conclude: conclude,
 		refused: newBounded[*refusal](refusals), asking: make(map[tokenDigest]*question),
 		context: ctx, stop: cancel, quiet: noInstant}
-	for p, perHour := range [purposes]int{forUnknownKey: cfg.UnknownKeyCalls, forRevocation: cfg.RevocationCalls} {
+	for p, perHour := range [purposes]int{forUnknownKey: cfg.UnknownKeyCallsPerHour, forRevocation: cfg.RevocationCallsPerHour} {
 		o.lanes[p] = &lane{
 			// A minute's worth may come at once.
 			budget:  rate.NewLimiter(rate.Limit(float64(max(perHour, 0))/3600), max(perHour/60, 1)),

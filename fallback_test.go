@@ -54,7 +54,7 @@ func TestVouchedTokenWhenItsKeyIsThere(t *testing.T) {
 		require.NoError(t, err)
 		forged := pers.iss.TokenBy(other, map[string]any{})
 		accepts(t, v, good)
-		pers.Fault(persauthtest.Verify, persauthtest.LyingValid.Times(1))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.LyingValid.Times(1))
 		accepts(t, v, forged)
 
 		pers.Heal()
@@ -78,7 +78,7 @@ func TestVouchedTokenThatItsKeyRefuses(t *testing.T) {
 		hidden := pers.iss.UnpublishedKey()
 		h, p, _ := segmentsOf(t, pers.stranger())
 		forged := h + "." + p + "." + b64(make([]byte, 64))
-		pers.Fault(persauthtest.Verify, persauthtest.LyingValid)
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.LyingValid)
 		accepts(t, v, forged)
 		pers.iss.Publish(hidden)
 		time.Sleep(time.Minute)
@@ -96,7 +96,7 @@ func TestRejectedTokensLeaveTheRevocationLane(t *testing.T) {
 		token := pers.stranger()
 		accepts(t, v, token)
 		pers.Revoke(token)
-		calls := func() uint64 { return v.Status().Remote["revocation"].Calls.Asked }
+		calls := func() uint64 { return v.Status().Remote.Revocation.Calls.Asked }
 		time.Sleep(5 * time.Minute)
 		refuses(t, v, token, persauth.ErrRejected)
 		assert.EqualValues(t, 1, calls())
@@ -124,7 +124,7 @@ func TestAnswersCountWhenNobodyWaits(t *testing.T) {
 					time.Sleep(10 * time.Minute)
 				}
 				before := pers.asked()
-				pers.Fault(persauthtest.Verify, persauthtest.Slow(2500*time.Millisecond))
+				pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(2500*time.Millisecond))
 				asking := time.Now().UTC()
 				for range 2 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -174,7 +174,7 @@ func TestCoalescing(t *testing.T) {
 				v := pers.warm(func(cfg *persauth.Config) { cfg.RemoteAlgorithms = []string{"HS256"} })
 				token := map[string]string{"unknown key": pers.stranger(), "known key": pers.yearly(),
 					"symmetric": pers.iss.SymmetricToken(map[string]any{})}[kind]
-				pers.Fault(persauthtest.Verify, persauthtest.Slow(2*time.Second))
+				pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(2*time.Second))
 				begin := time.Now()
 				ctx, cancel := context.WithCancel(t.Context())
 				var all sync.WaitGroup
@@ -209,7 +209,7 @@ func TestCoalescingOfLiveQuestions(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
 		token := pers.yearly()
-		pers.Fault(persauthtest.Verify, persauthtest.Contradictory.Times(1), persauthtest.Slow(time.Second))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Contradictory.Times(1), persauthtest.Slow(time.Second))
 		refuses(t, v, token, persauth.ErrRemoteMismatch)
 		refuses(t, v, token, persauth.ErrRemoteMismatch) // remembered, but not for those who ask live
 		require.Equal(t, 1, pers.asked())
@@ -260,7 +260,7 @@ func TestTimeoutAndRetry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm()
-				pers.Fault(persauthtest.Verify, c.fault)
+				pers.Fault(persauthtest.EndpointVerify, c.fault)
 				begin := time.Now()
 				claims, err := v.Verify(t.Context(), pers.yearly())
 				assert.Equal(t, c.took, time.Since(begin))
@@ -287,7 +287,7 @@ func TestRedirectToAnotherHost(t *testing.T) {
 			}
 		})
 		for _, url := range []string{"https://elsewhere.test/auth/verify", "//elsewhere.test/", "https://pers.test:444/auth/verify", "https://pers.test@elsewhere.test/"} {
-			pers.Fault(persauthtest.Verify, persauthtest.RedirectTo(url).Times(1))
+			pers.Fault(persauthtest.EndpointVerify, persauthtest.RedirectTo(url).Times(1))
 			refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
 			synctest.Wait()
 		}
@@ -304,7 +304,7 @@ func TestNextQuestionOfAKnownKey(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyInterval = time.Second })
 		token := pers.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(year).Unix()})
-		pers.Fault(persauthtest.Verify, persauthtest.Slow(4*time.Second))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(4*time.Second))
 		var all sync.WaitGroup
 		all.Go(func() { v.Verify(t.Context(), token) })
 		time.Sleep(100 * time.Millisecond)
@@ -319,6 +319,6 @@ func TestNextQuestionOfAKnownKey(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		refuses(t, v, token, persauth.ErrRevoked)
 		all.Wait()
-		assert.Equal(t, 1, v.Status().Revoked)
+		assert.Equal(t, 1, v.Status().DenyListed)
 	})
 }

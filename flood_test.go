@@ -70,7 +70,7 @@ const (
 func TestFlood(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		f := &flood{lab: pers, begin: time.Now(), end: time.Now().Add(floodTime)}
-		pers.Fault(persauthtest.All, persauthtest.Slow(floodLatency))
+		pers.Fault(persauthtest.EndpointAll, persauthtest.Slow(floodLatency))
 		f.v = pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationEvery(floodMaxAge) })
 		for range 40 {
 			f.tokens = append(f.tokens, f.newToken())
@@ -90,11 +90,11 @@ func TestFlood(t *testing.T) {
 		for time.Now().Before(f.end) {
 			time.Sleep(time.Minute)
 			status := f.v.Status()
-			assert.LessOrEqual(t, status.Rejected, 30+1800)
-			assert.LessOrEqual(t, status.Revoked, 1)
-			assert.LessOrEqual(t, int64(status.Remembered), f.accepted.Load(), "nothing is remembered of strangers")
+			assert.LessOrEqual(t, status.NegativeCache, 30+1800)
+			assert.LessOrEqual(t, status.DenyListed, 1)
+			assert.LessOrEqual(t, int64(status.CachedTokens), f.accepted.Load(), "nothing is remembered of strangers")
 			assert.Less(t, runtime.NumGoroutine(), quiet+100)
-			assert.Equal(t, "closed", status.Remote["unknown key"].Breaker)
+			assert.Equal(t, "closed", status.Remote.UnknownKey.Breaker)
 		}
 		all.Wait()
 		synctest.Wait()
@@ -191,7 +191,7 @@ func (f *flood) revocation() {
 func (f *flood) checkCalls() {
 	t := f.t
 	var fetches []time.Time
-	for _, r := range f.Requests(persauthtest.Keys) {
+	for _, r := range f.Requests(persauthtest.EndpointKeys) {
 		if r.NoCache {
 			fetches = append(fetches, r.At)
 		}
@@ -200,18 +200,18 @@ func (f *flood) checkCalls() {
 		require.GreaterOrEqual(t, fetches[i].Sub(fetches[i-1]), interval)
 	}
 	// The first was that of warm; none came for its age, as all are newer.
-	assert.Equal(t, 1+len(fetches), f.Count(persauthtest.Keys))
+	assert.Equal(t, 1+len(fetches), f.Count(persauthtest.EndpointKeys))
 	assert.InDelta(t, floodTime/interval, len(fetches), 2)
 
 	status := f.v.Status()
-	unknown, revocation := status.Remote["unknown key"].Calls, status.Remote["revocation"].Calls
+	unknown, revocation := status.Remote.UnknownKey.Calls, status.Remote.Revocation.Calls
 	assert.Equal(t, f.asked(), int(unknown.Asked+revocation.Asked))
 	assert.InDelta(t, 30+1800, unknown.Asked, 2)
 	assert.LessOrEqual(t, revocation.Asked, uint64(120+7200))
 	assert.Zero(t, revocation.Withheld)
 	assert.Zero(t, revocation.Failures+revocation.Mismatches)
 	assert.GreaterOrEqual(t, revocation.Asked, uint64(len(f.tokens))*uint64(floodTime/floodMaxAge), "due checks were made")
-	assert.Equal(t, 1, status.Revoked)
+	assert.Equal(t, 1, status.DenyListed)
 	refused := status.Counters.Refused
 	assert.EqualValues(t, floodTokens+f.early, refused["rejected"]+refused["unavailable"])
 	t.Logf("%d fetches, %d calls, %d withheld", len(fetches), f.asked(), unknown.Withheld)
@@ -221,7 +221,7 @@ func (f *flood) checkCalls() {
 // within a bound.
 func TestMemoryOfRejectedTokensIsBounded(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
-		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls = 1e9 },
+		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCallsPerHour = 1e9 },
 			verifyBy(pers.Server, func(r *http.Request) (*http.Response, error) {
 				return responding(200, http.Header{}, `{"valid":false}`)(r)
 			}))
@@ -231,7 +231,7 @@ func TestMemoryOfRejectedTokensIsBounded(t *testing.T) {
 			_, err := v.Verify(t.Context(), from.token(1, time.Now().Add(time.Hour)))
 			require.ErrorIs(t, err, persauth.ErrRejected)
 			if i%500 == 0 {
-				most = max(most, v.Status().Rejected)
+				most = max(most, v.Status().NegativeCache)
 			}
 		}
 		assert.Greater(t, most, 4096)

@@ -200,7 +200,7 @@ func TestEd25519SmallOrderForgery(t *testing.T) {
 			v := holding(t, setOf(jwk, string(keyFor("EdDSA").JWK())))
 			answers(t, v, forged, persauth.ErrUnknownKey)
 			answers(t, v, tokenWith(keyFor("EdDSA"), goodClaims), nil)
-			_, err = persauth.New(persauth.Config{Keys: persauth.StaticKeys(setOf(jwk))})
+			_, err = persauth.New(persauth.Config{Keys: persauth.StaticKeys([]byte(setOf(jwk)))})
 			require.Error(t, err)
 		})
 	}

@@ -80,7 +80,7 @@ func TestWhatIsFreeComesFirst(t *testing.T) {
 	for name, c := range bad {
 		t.Run("no keys yet: "+name, func(t *testing.T) { refuses(t, cold, c.token(pers), c.want) })
 	}
-	require.Zero(t, pers.Count(persauthtest.All))
+	require.Zero(t, pers.Count(persauthtest.EndpointAll))
 
 	// With keys at hand, also what they say.
 	known := pers.iss.Keys()[0].ID
@@ -99,11 +99,11 @@ func TestWhatIsFreeComesFirst(t *testing.T) {
 	for name, c := range bad {
 		t.Run(name, func(t *testing.T) { refuses(t, warm, c.token(pers), c.want) })
 	}
-	require.Equal(t, 1, pers.Count(persauthtest.All))
+	require.Equal(t, 1, pers.Count(persauthtest.EndpointAll))
 	accepts(t, warm, under(pers, true, "more", 1))
-	require.Equal(t, 1, pers.Count(persauthtest.All))
+	require.Equal(t, 1, pers.Count(persauthtest.EndpointAll))
 	accepts(t, warm, under(pers, false, "more", 1))
-	require.Equal(t, 3, pers.Count(persauthtest.All))
+	require.Equal(t, 3, pers.Count(persauthtest.EndpointAll))
 }
 
 // hs256 signs claims with a secret, under a kid if there is one.
@@ -137,9 +137,9 @@ func TestRemoteAlgorithms(t *testing.T) {
 		refuses(t, v, hs256(t, []byte("some secret"), "", claims()), persauth.ErrRejected)
 		refuses(t, v, pers.iss.SymmetricToken(map[string]any{"exp": 1}), persauth.ErrExpired)
 		assert.Equal(t, 2, pers.asked())
-		pers.Fault(persauthtest.Verify, persauthtest.Status(500))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(500))
 		refuses(t, v, pers.iss.SymmetricToken(claims()), persauth.ErrUnavailable)
-		assert.Zero(t, pers.Count(persauthtest.Keys), "no key set will ever have a secret")
+		assert.Zero(t, pers.Count(persauthtest.EndpointKeys), "no key set will ever have a secret")
 		other := pers.iss.UnpublishedKey().Sign([]byte(`{"alg":"HS384"}`), []byte(`{"tenantId":"acme","exp":4000000000}`))
 		refuses(t, v, other, persauth.ErrAlgorithm)
 	})
@@ -160,7 +160,7 @@ func TestPublicKeyIsNoSecret(t *testing.T) {
 			refuses(t, v, hs256(t, secret, key.ID, claims), persauth.ErrRejected)
 		}
 		assert.Equal(t, asked+len(secrets), pers.asked(), "PERS decides")
-		assert.Equal(t, 1, pers.Count(persauthtest.Keys))
+		assert.Equal(t, 1, pers.Count(persauthtest.EndpointKeys))
 	})
 }
 
@@ -172,7 +172,7 @@ func TestCloseDuringAQuestion(t *testing.T) {
 		remembered, due := pers.iss.UserToken("acme"), pers.yearly()
 		accepts(t, v, remembered)
 		accepts(t, v, due)
-		pers.Fault(persauthtest.Verify, persauthtest.Hanging)
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Hanging)
 		begin := time.Now()
 		go func() {
 			time.Sleep(time.Second)

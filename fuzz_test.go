@@ -44,7 +44,7 @@ func FuzzMutation(f *testing.F) {
 			if v.Explain(t.Context(), string(mutant)).Valid {
 				t.Fatalf("explained as valid: %q", mutant)
 			}
-			if payload, err := v.VerifySignatureOnly(t.Context(), string(mutant)); err == nil || payload != nil {
+			if payload, err := v.InsecureVerifySignatureOnly(t.Context(), string(mutant)); err == nil || payload != nil {
 				t.Fatalf("signature accepted: %q", mutant)
 			}
 		}

@@ -55,11 +55,11 @@ func TestRevokedForGood(t *testing.T) {
 			d.accepts(d.token(time.Hour))
 		}
 		for _, fault := range []persauthtest.Fault{persauthtest.LyingValid, persauthtest.Down, persauthtest.Status(500), persauthtest.OtherTenant} {
-			d.pers.Fault(persauthtest.Verify, fault)
+			d.pers.Fault(persauthtest.EndpointVerify, fault)
 			d.refusesEverywhere(token, persauth.ErrRevoked)
 		}
 		require.Equal(t, 21, d.asked())
-		assert.Equal(t, 1, d.v.Status().Revoked)
+		assert.Equal(t, 1, d.v.Status().DenyListed)
 		time.Sleep(time.Hour + 30*time.Second - time.Microsecond)
 		d.refusesEverywhere(token, persauth.ErrRevoked)
 		time.Sleep(time.Microsecond)
@@ -70,7 +70,7 @@ func TestRevokedForGood(t *testing.T) {
 // PERS need not have our leeway. A token that it finds expired is not revoked.
 func TestExpiredAtPERS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationAlways)
+		d := openDesk(t, persauth.RevocationAlways())
 		token := d.token(time.Minute)
 		d.accepts(token)
 		time.Sleep(time.Minute)
@@ -78,7 +78,7 @@ func TestExpiredAtPERS(t *testing.T) {
 			d.refuses(token, persauth.ErrExpired)
 		}
 		require.Equal(t, 2, d.asked(), "one answer is enough")
-		assert.Zero(t, d.v.Status().Revoked)
+		assert.Zero(t, d.v.Status().DenyListed)
 	})
 }
 
@@ -109,7 +109,7 @@ func TestRejectedBeforeItsKeyCame(t *testing.T) {
 			d.accepts(d.token(0))
 			key := d.iss.UnpublishedKey()
 			token := d.iss.TokenBy(key, map[string]any{})
-			d.pers.Fault(persauthtest.Verify, fault.Times(1))
+			d.pers.Fault(persauthtest.EndpointVerify, fault.Times(1))
 			var early sync.WaitGroup
 			early.Go(func() { d.refuses(token, persauth.ErrRejected) })
 			time.Sleep(2 * time.Second)
@@ -139,7 +139,7 @@ func TestGrace(t *testing.T) {
 			d := openDesk(t, persauth.RevocationEvery(maxAge).WithGrace(grace))
 			token := d.token(24 * time.Hour)
 			first := d.accepts(token)
-			d.pers.Fault(persauthtest.Verify, fault)
+			d.pers.Fault(persauthtest.EndpointVerify, fault)
 			time.Sleep(maxAge - time.Microsecond)
 			require.False(t, d.atOnce(token).Verification().InGrace)
 			for _, wait := range []time.Duration{time.Microsecond, time.Minute, grace - time.Minute - time.Microsecond} {
@@ -150,8 +150,8 @@ func TestGrace(t *testing.T) {
 			}
 			time.Sleep(time.Microsecond)
 			d.refuses(token, persauth.ErrUnavailable)
-			assert.False(t, d.v.Status().Remote["revocation"].Answering)
-			assert.Zero(t, d.v.Status().Revoked)
+			assert.False(t, d.v.Status().Remote.Revocation.Answering)
+			assert.Zero(t, d.v.Status().DenyListed)
 
 			// It recovers by itself.
 			d.pers.Heal()
@@ -159,7 +159,7 @@ func TestGrace(t *testing.T) {
 			again := d.accepts(token).Verification()
 			assert.False(t, again.InGrace)
 			assert.Equal(t, time.Now().UTC(), again.CheckedAt)
-			assert.True(t, d.v.Status().Remote["revocation"].Answering)
+			assert.True(t, d.v.Status().Remote.Revocation.Answering)
 		})
 	}
 }
@@ -177,7 +177,7 @@ func TestGraceEndsWhileWaiting(t *testing.T) {
 			d := openDesk(t, persauth.RevocationEvery(time.Minute).WithGrace(time.Minute))
 			token := d.token(24 * time.Hour)
 			d.accepts(token)
-			d.pers.Fault(persauthtest.Verify, persauthtest.Hanging)
+			d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Hanging)
 			time.Sleep(2*time.Minute - c.before)
 			start := time.Now()
 			if c.want == nil {
@@ -199,7 +199,7 @@ func TestRecoveryInGrace(t *testing.T) {
 		d.accepts(good)
 		d.accepts(revoked)
 		d.pers.Revoke(revoked)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Hanging)
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Hanging)
 		time.Sleep(time.Minute)
 		start := time.Now()
 		require.True(t, d.accepts(good).Verification().InGrace)
@@ -226,7 +226,7 @@ func TestNoGraceWithoutVerdict(t *testing.T) {
 		for range 3 {
 			d.accepts(d.token(0))
 		}
-		d.pers.Fault(persauthtest.Verify, persauthtest.Down)
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Down)
 		d.refuses(never, persauth.ErrUnavailable)
 		d.refuses(known, persauth.ErrUnavailable)
 	})
@@ -238,7 +238,7 @@ func TestGraceIsNotForThoseWhoLeave(t *testing.T) {
 		d := openDesk(t, persauth.RevocationEvery(time.Minute).WithGrace(time.Hour))
 		token := d.token(24 * time.Hour)
 		d.accepts(token)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Hanging)
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Hanging)
 		time.Sleep(time.Minute)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -280,9 +280,9 @@ func TestOddTokenBringsNoGrace(t *testing.T) {
 		accepts(t, v, token)
 		time.Sleep(2 * time.Minute)
 		pers.Revoke(token)
-		pers.Fault(persauthtest.Verify, persauthtest.Status(400).Times(1))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(400).Times(1))
 		refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
-		assert.True(t, v.Status().Remote["revocation"].Answering)
+		assert.True(t, v.Status().Remote.Revocation.Answering)
 		refuses(t, v, token, persauth.ErrRevoked)
 	})
 }

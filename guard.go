@@ -77,21 +77,21 @@ func TenantRole(s Selector, role string, more ...string) Guard {
 	return func(r *http.Request, c *Claims) error { return c.RequireTenantRole(s.value(r), roles...) }
 }
 
-// OfType lets callers of one of the types pass. It panics for an empty type.
-func OfType(authType AuthType, more ...AuthType) Guard {
+// AuthTypeIn lets callers of one of the types pass. It panics for an empty type.
+func AuthTypeIn(authType AuthType, more ...AuthType) Guard {
 	types := append([]AuthType{authType}, more...)
 	for _, t := range types {
-		required("OfType", string(t))
+		required("AuthTypeIn", string(t))
 	}
 	return func(_ *http.Request, c *Claims) error { return c.RequireAuthType(types...) }
 }
 
-// Where lets callers pass for whom allow reports true. rule describes it, for
+// GuardFunc lets callers pass for whom allow reports true. rule describes it, for
 // the error. It panics without one of the two.
-func Where(rule string, allow func(*http.Request, *Claims) bool) Guard {
-	required("Where", rule)
+func GuardFunc(rule string, allow func(*http.Request, *Claims) bool) Guard {
+	required("GuardFunc", rule)
 	if allow == nil {
-		panic("persauth: Where without a function")
+		panic("persauth: GuardFunc without a function")
 	}
 	return func(r *http.Request, c *Claims) error {
 		if c == nil || !allow(r, c) {

@@ -34,7 +34,7 @@ func TestGuards(t *testing.T) {
 		header = persauth.HeaderValue("x-tenant")
 		fixed  = persauth.Fixed("shop")
 	)
-	large := persauth.Where("small orders only", func(r *http.Request, c *persauth.Claims) bool {
+	large := persauth.GuardFunc("small orders only", func(r *http.Request, c *persauth.Claims) bool {
 		return c != nil && r.Header.Get("Size") != "large"
 	})
 	for _, c := range []struct {
@@ -60,8 +60,8 @@ func TestGuards(t *testing.T) {
 		{name: "business role, elsewhere", guard: persauth.BusinessRole(path, "ADMIN"), target: "/bar", refused: []string{admin}},
 		{name: "tenant role", guard: persauth.TenantRole(persauth.Fixed("acme"), "TENANT_ADMIN"), pass: []string{tenant}, refused: []string{posing, admin, user}},
 		{name: "tenant role, elsewhere", guard: persauth.TenantRole(persauth.Fixed("other"), "TENANT_ADMIN"), refused: []string{tenant, foreign}},
-		{name: "type", guard: persauth.OfType(persauth.AuthSystem), pass: []string{system}, refused: []string{user, admin, tenant, bare}},
-		{name: "one of the types", guard: persauth.OfType(persauth.AuthSystem, persauth.AuthTenant), pass: []string{system, tenant}, refused: []string{user}},
+		{name: "type", guard: persauth.AuthTypeIn(persauth.AuthSystem), pass: []string{system}, refused: []string{user, admin, tenant, bare}},
+		{name: "one of the types", guard: persauth.AuthTypeIn(persauth.AuthSystem, persauth.AuthTenant), pass: []string{system, tenant}, refused: []string{user}},
 		{name: "a rule of one's own", guard: large, pass: []string{user}},
 		{name: "a rule of one's own, broken", guard: large, headers: []string{"Size", "large"}, refused: []string{user, tenant}},
 		{name: "all of them", guard: persauth.AllOf(persauth.Tenant(persauth.Fixed("acme")), persauth.BusinessRole(fixed, "ADMIN")),
@@ -158,10 +158,10 @@ func TestGuardsWithoutARequirement(t *testing.T) {
 		"BusinessRole":               func() { persauth.BusinessRole(id, "") },
 		"BusinessRole, a second one": func() { persauth.BusinessRole(id, "ADMIN", "") },
 		"TenantRole":                 func() { persauth.TenantRole(id, "") },
-		"OfType":                     func() { persauth.OfType("") },
-		"OfType, a second one":       func() { persauth.OfType(persauth.AuthUser, "") },
-		"Where without a name":       func() { persauth.Where("", func(*http.Request, *persauth.Claims) bool { return true }) },
-		"Where without a rule":       func() { persauth.Where("rule", nil) },
+		"OfType":                     func() { persauth.AuthTypeIn("") },
+		"OfType, a second one":       func() { persauth.AuthTypeIn(persauth.AuthUser, "") },
+		"Where without a name":       func() { persauth.GuardFunc("", func(*http.Request, *persauth.Claims) bool { return true }) },
+		"Where without a rule":       func() { persauth.GuardFunc("rule", nil) },
 		"AllOf":                      func() { persauth.AllOf(none) },
 		"AllOf, a second one":        func() { persauth.AllOf(good, none) },
 		"AnyOf":                      func() { persauth.AnyOf(none) },
@@ -171,7 +171,7 @@ func TestGuardsWithoutARequirement(t *testing.T) {
 	} {
 		assert.Panics(t, build, name)
 	}
-	assert.NotPanics(t, func() { v.Require(good, persauth.AnyOf(good), persauth.OfType(persauth.AuthUser)) })
+	assert.NotPanics(t, func() { v.Require(good, persauth.AnyOf(good), persauth.AuthTypeIn(persauth.AuthUser)) })
 }
 
 // Each guard asks its own verifier: one that another let through is nobody here.

@@ -138,7 +138,7 @@ func TestHeaderMembers(t *testing.T) {
 		t.Run(member[:min(len(member), 40)], func(t *testing.T) {
 			token := key.Sign([]byte(`{"alg":"EdDSA",`+member+`}`), []byte(goodClaims))
 			answers(t, v, token, want)
-			_, err := v.VerifySignatureOnly(t.Context(), token)
+			_, err := v.InsecureVerifySignatureOnly(t.Context(), token)
 			if want == nil {
 				require.NoError(t, err)
 			} else {

@@ -80,7 +80,7 @@ func setFor(algs ...string) string {
 // holding makes a verifier that holds a key set, at testTime.
 func holding(t testing.TB, jwks string, changes ...func(*persauth.Config)) *persauth.Verifier {
 	t.Helper()
-	cfg := persauth.Config{Keys: persauth.StaticKeys(jwks), Now: func() time.Time { return testTime }}
+	cfg := persauth.Config{Keys: persauth.StaticKeys([]byte(jwks)), Now: func() time.Time { return testTime }}
 	for _, change := range changes {
 		change(&cfg)
 	}

@@ -30,7 +30,7 @@ func TestVerifyRequest(t *testing.T) {
 	inHeader := iss.Verifier()
 	everywhere := iss.Verifier(func(cfg *persauth.Config) {
 		cfg.TokenSources = []persauth.TokenSource{
-			persauth.AuthorizationHeader(), persauth.Cookie("session"), persauth.Header("x-access-token"),
+			persauth.AuthorizationHeader(), persauth.TokenCookie("session"), persauth.TokenHeader("x-access-token"),
 		}
 	})
 	for _, c := range []struct {
@@ -96,12 +96,12 @@ func TestTokenSources(t *testing.T) {
 		ok      bool
 	}{
 		{"none: the default", nil, true},
-		{"three places", []persauth.TokenSource{persauth.AuthorizationHeader(), persauth.Cookie("a"), persauth.Cookie("b")}, true},
+		{"three places", []persauth.TokenSource{persauth.AuthorizationHeader(), persauth.TokenCookie("a"), persauth.TokenCookie("b")}, true},
 		{"the zero value", []persauth.TokenSource{{}}, false},
-		{"a cookie without a name", []persauth.TokenSource{persauth.Cookie("")}, false},
-		{"a header without a name", []persauth.TokenSource{persauth.Header("")}, false},
-		{"a place twice", []persauth.TokenSource{persauth.Header("X-Token"), persauth.Header("x-token")}, false},
-		{"Authorization twice", []persauth.TokenSource{persauth.Header("authorization"), persauth.AuthorizationHeader()}, false},
+		{"a cookie without a name", []persauth.TokenSource{persauth.TokenCookie("")}, false},
+		{"a header without a name", []persauth.TokenSource{persauth.TokenHeader("")}, false},
+		{"a place twice", []persauth.TokenSource{persauth.TokenHeader("X-Token"), persauth.TokenHeader("x-token")}, false},
+		{"Authorization twice", []persauth.TokenSource{persauth.TokenHeader("authorization"), persauth.AuthorizationHeader()}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v, err := persauth.New(persauth.Config{Keys: persauth.StaticKeys(fixtureKeys), TokenSources: c.sources})
@@ -186,7 +186,7 @@ func TestComposition(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /businesses/{business}", chain(callerOf,
 		v.Require(persauth.Business(persauth.PathValue("business"))),
-		v.Require(persauth.OfType(persauth.AuthBusiness))))
+		v.Require(persauth.AuthTypeIn(persauth.AuthBusiness))))
 	handler := chain(mux, requestID, v.Middleware, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			assert.Equal(t, "17", r.Context().Value(key{}))

@@ -59,7 +59,7 @@ func TestKeySetForm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			infos, err := persauth.InspectKeys([]byte(c.set))
 			assert.Equal(t, c.good, err == nil && len(infos) == 1 && infos[0].Problem == "")
-			v, err := persauth.New(persauth.Config{Keys: persauth.StaticKeys(c.set)})
+			v, err := persauth.New(persauth.Config{Keys: persauth.StaticKeys([]byte(c.set))})
 			if !c.good {
 				require.Error(t, err)
 				assert.Nil(t, v)

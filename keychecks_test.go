@@ -192,7 +192,7 @@ func TestKeysUsable(t *testing.T) {
 			assert.Equal(t, c.usable, infos[0].Problem == "", "%+v", infos[0])
 			assert.Equal(t, c.usable, len(infos[0].Algorithms) > 0)
 
-			_, err = persauth.New(persauth.Config{Keys: persauth.StaticKeys(setOf(c.jwk))})
+			_, err = persauth.New(persauth.Config{Keys: persauth.StaticKeys([]byte(setOf(c.jwk)))})
 			assert.Equal(t, c.usable, err == nil)
 
 			// Beside a good one it is skipped, and does no harm.

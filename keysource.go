@@ -24,7 +24,7 @@ type KeySource interface {
 
 // StaticKeys are keys from the JSON of a JWK Set (RFC 7517 §5). They have no
 // age.
-func StaticKeys[T []byte | string](jwks T) KeySource { return staticKeys(bytes.Clone([]byte(jwks))) }
+func StaticKeys(jwks []byte) KeySource { return staticKeys(bytes.Clone(jwks)) }
 
 type staticKeys []byte
 

@@ -29,12 +29,12 @@ func TestKeySources(t *testing.T) {
 		keys   persauth.KeySource
 		source string
 	}{
-		"bytes":  {persauth.StaticKeys(fixtureKeys), "static"},
-		"string": {persauth.StaticKeys(string(fixtureKeys)), "static"},
-		"embed":  {persauth.FSKeys(embedded, "testdata/jwks.json"), "static"},
-		"dir":    {persauth.FSKeys(os.DirFS("testdata"), "jwks.json"), "static"},
-		"map":    {persauth.FSKeys(fstest.MapFS{"a/b": {Data: fixtureKeys}}, "a/b"), "static"},
-		"file":   {persauth.FileKeys("testdata/jwks.json"), "file"},
+		"bytes": {persauth.StaticKeys(fixtureKeys), "static"},
+
+		"embed": {persauth.FSKeys(embedded, "testdata/jwks.json"), "static"},
+		"dir":   {persauth.FSKeys(os.DirFS("testdata"), "jwks.json"), "static"},
+		"map":   {persauth.FSKeys(fstest.MapFS{"a/b": {Data: fixtureKeys}}, "a/b"), "static"},
+		"file":  {persauth.FileKeys("testdata/jwks.json"), "file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := persauth.New(persauth.Config{Keys: c.keys})
@@ -76,12 +76,12 @@ func TestKeySourceErrors(t *testing.T) {
 		keys persauth.KeySource
 		text string
 	}{
-		"no bytes":          {persauth.StaticKeys(""), "key set is"},
-		"nil":               {persauth.StaticKeys[[]byte](nil), "key set is"},
-		"garbage":           {persauth.StaticKeys("garbage"), "key set is"},
-		"empty set":         {persauth.StaticKeys(`{"keys":[]}`), "no usable key"},
-		"only bad keys":     {persauth.StaticKeys(`{"keys":[{"kty":"oct","kid":"hmac","k":"AAAA"}]}`), `key 0 (kid "hmac"): it is symmetric`},
-		"too large":         {persauth.StaticKeys(strings.Repeat(" ", 1<<20) + `{"keys":[]}`), "larger than"},
+		"no bytes":          {persauth.StaticKeys([]byte("")), "key set is"},
+		"nil":               {persauth.StaticKeys(nil), "key set is"},
+		"garbage":           {persauth.StaticKeys([]byte("garbage")), "key set is"},
+		"empty set":         {persauth.StaticKeys([]byte(`{"keys":[]}`)), "no usable key"},
+		"only bad keys":     {persauth.StaticKeys([]byte(`{"keys":[{"kty":"oct","kid":"hmac","k":"AAAA"}]}`)), `key 0 (kid "hmac"): it is symmetric`},
+		"too large":         {persauth.StaticKeys([]byte(strings.Repeat(" ", 1<<20) + `{"keys":[]}`)), "larger than"},
 		"no such file":      {persauth.FileKeys(filepath.Join(folder, "missing")), "no such file"},
 		"no path":           {persauth.FileKeys(""), "no such file"},
 		"a folder":          {persauth.FileKeys(folder), "not a regular file"},

@@ -39,7 +39,7 @@ func inLab(t *testing.T, test func(t *testing.T, pers lab)) {
 }
 
 // asked counts the questions about tokens so far.
-func (p lab) asked() int { return p.Count(persauthtest.Verify) }
+func (p lab) asked() int { return p.Count(persauthtest.EndpointVerify) }
 
 // stranger is a new token under a key that is not published, which PERS takes.
 func (p lab) stranger() string { return p.iss.UnpublishedToken(map[string]any{}) }
@@ -82,8 +82,8 @@ func responding(status int, header http.Header, body string) reply {
 func TestBreakerOpensAndRecovers(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
-		breaker := func() string { return v.Status().Remote["unknown key"].Breaker }
-		pers.Fault(persauthtest.Verify, persauthtest.Status(503))
+		breaker := func() string { return v.Status().Remote.UnknownKey.Breaker }
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(503))
 		for i := range 8 {
 			refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
 			assert.Equal(t, min(i+1, 5), pers.asked())
@@ -99,7 +99,7 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 			assert.Equal(t, 6, pers.asked())
 		}
 		assert.Equal(t, "open", breaker())
-		assert.False(t, v.Status().Remote["unknown key"].Answering)
+		assert.False(t, v.Status().Remote.UnknownKey.Answering)
 
 		pers.Heal()
 		time.Sleep(10*time.Second + time.Millisecond)
@@ -108,7 +108,7 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		}
 		assert.Equal(t, 9, pers.asked())
 		assert.Equal(t, "closed", breaker())
-		status := v.Status().Remote["unknown key"]
+		status := v.Status().Remote.UnknownKey
 		assert.True(t, status.Answering)
 		assert.Empty(t, status.LastError)
 		assert.Equal(t, uint64(6), status.Calls.Failures)
@@ -125,7 +125,7 @@ func TestLanesAreApart(t *testing.T) {
 		t.Run(name+": breaker", func(t *testing.T) {
 			inLab(t, func(t *testing.T, pers lab) {
 				v := pers.warm()
-				pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(5))
+				pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(500).Times(5))
 				for range 6 {
 					refuses(t, v, c.ruins(pers), persauth.ErrUnavailable)
 				}
@@ -135,7 +135,7 @@ func TestLanesAreApart(t *testing.T) {
 		})
 		t.Run(name+": budget", func(t *testing.T) {
 			inLab(t, func(t *testing.T, pers lab) {
-				v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCalls, cfg.RevocationCalls = 180, 180 })
+				v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyCallsPerHour, cfg.RevocationCallsPerHour = 180, 180 })
 				for range 3 {
 					accepts(t, v, c.ruins(pers))
 				}
@@ -161,7 +161,7 @@ func TestStrangersCannotOpenTheBreaker(t *testing.T) {
 			for range 10 {
 				refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
 			}
-			assert.Equal(t, "closed", v.Status().Remote["unknown key"].Breaker)
+			assert.Equal(t, "closed", v.Status().Remote.UnknownKey.Breaker)
 			accepts(t, v, pers.stranger())
 			accepts(t, v, pers.yearly())
 		})
@@ -173,12 +173,12 @@ func TestBreakerOpensOnARefusedProjectKey(t *testing.T) {
 	for _, status := range []int{401, 403, 429, 500} {
 		inLab(t, func(t *testing.T, pers lab) {
 			v := pers.warm()
-			pers.Fault(persauthtest.Verify, persauthtest.Status(status))
+			pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(status))
 			for range 7 {
 				refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
 			}
 			assert.Equal(t, 5, pers.asked())
-			assert.Equal(t, "open", v.Status().Remote["unknown key"].Breaker)
+			assert.Equal(t, "open", v.Status().Remote.UnknownKey.Breaker)
 		})
 	}
 }
@@ -191,7 +191,7 @@ func TestLogOfTheBreaker(t *testing.T) {
 		v := pers.warm(func(cfg *persauth.Config) { cfg.Logger = slog.New(log) })
 		synctest.Wait() // the log has heard of the keys
 		log.look = func() { v.Status() }
-		pers.Fault(persauthtest.Verify, persauthtest.Status(500).Times(5))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(500).Times(5))
 		for range 7 {
 			refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
 		}
@@ -240,12 +240,12 @@ func TestOddTokenIsNotAskedAgainAtOnce(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm()
 		token := pers.yearly()
-		pers.Fault(persauthtest.Verify, persauthtest.Status(422))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(422))
 		for range 20 {
 			refuses(t, v, token, persauth.ErrUnavailable)
 		}
 		assert.Equal(t, 1, pers.asked())
-		assert.Equal(t, "closed", v.Status().Remote["revocation"].Breaker)
+		assert.Equal(t, "closed", v.Status().Remote.Revocation.Breaker)
 
 		pers.Heal()
 		time.Sleep(5 * time.Second)

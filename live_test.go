@@ -27,7 +27,7 @@ func (d *desk) live(token string) *persauth.Claims {
 // and what it finds counts for all.
 func TestVerifyLive(t *testing.T) {
 	for name, policy := range map[string]persauth.RevocationPolicy{
-		"auto": persauth.RevocationAuto, "off": persauth.RevocationOff, "every": persauth.RevocationEvery(time.Hour), "always": persauth.RevocationAlways,
+		"auto": persauth.RevocationAuto(), "off": persauth.RevocationOff(), "every": persauth.RevocationEvery(time.Hour), "always": persauth.RevocationAlways(),
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			d := openDesk(t, policy)
@@ -67,7 +67,7 @@ func TestVerifyLiveComesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := openDesk(t, persauth.RevocationEvery(time.Minute))
 		token := d.token(0)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Slow(2*time.Second))
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(2*time.Second))
 		var callers sync.WaitGroup
 		callers.Go(func() { d.accepts(token) })
 		for range 1000 {
@@ -84,10 +84,10 @@ func TestVerifyLiveComesLate(t *testing.T) {
 // A thousand at one moment share two questions.
 func TestVerifyLiveTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationOff)
+		d := openDesk(t, persauth.RevocationOff())
 		token := d.token(0)
 		d.accepts(token)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Slow(time.Second))
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(time.Second))
 		var callers sync.WaitGroup
 		for range 1000 {
 			callers.Go(func() { d.live(token) })
@@ -101,9 +101,9 @@ func TestVerifyLiveTogether(t *testing.T) {
 // one that comes alone, nor to one that waited for another.
 func TestVerifyLiveTakesNoOldRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationOff)
+		d := openDesk(t, persauth.RevocationOff())
 		token := d.iss.UnpublishedToken(map[string]any{})
-		d.pers.Fault(persauthtest.Verify, persauthtest.LyingInvalid.Times(1), persauthtest.OtherTenant.Times(1))
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.LyingInvalid.Times(1), persauthtest.OtherTenant.Times(1))
 		d.refuses(token, persauth.ErrRejected)
 		claims, err := d.v.VerifyLive(t.Context(), token)
 		fails(t, claims, err, persauth.ErrUnavailable)
@@ -115,7 +115,7 @@ func TestVerifyLiveTakesNoOldRefusal(t *testing.T) {
 		d.accepts(token)
 		slowly := persauthtest.Slow(2 * time.Second)
 		d.pers.Revoke(other)
-		d.pers.Fault(persauthtest.Verify, slowly)
+		d.pers.Fault(persauthtest.EndpointVerify, slowly)
 		var callers sync.WaitGroup
 		callers.Go(func() { d.refuses(other, persauth.ErrRejected) })
 		time.Sleep(time.Second)
@@ -138,7 +138,7 @@ func TestVerifyLiveUnavailable(t *testing.T) {
 			d := openDesk(t, persauth.RevocationEvery(time.Minute).WithGrace(time.Hour))
 			token := d.token(0)
 			d.accepts(token)
-			d.pers.Fault(persauthtest.Verify, fault)
+			d.pers.Fault(persauthtest.EndpointVerify, fault)
 			claims, err := d.v.VerifyLive(t.Context(), token)
 			fails(t, claims, err, persauth.ErrUnavailable)
 			d.atOnce(token)
@@ -148,7 +148,7 @@ func TestVerifyLiveUnavailable(t *testing.T) {
 		})
 	}
 	inBubble(t, "nobody to ask", func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationOff)
+		d := openDesk(t, persauth.RevocationOff())
 		offline := func(cfg *persauth.Config) { cfg.Offline, cfg.Keys = true, persauth.StaticKeys(d.iss.JWKS()) }
 		for _, v := range []*persauth.Verifier{d.iss.Verifier(), d.pers.Verifier(offline)} {
 			token := d.token(0)
@@ -157,14 +157,14 @@ func TestVerifyLiveUnavailable(t *testing.T) {
 			claims, err := v.VerifyLive(t.Context(), token)
 			fails(t, claims, err, persauth.ErrUnavailable)
 		}
-		require.Zero(t, d.pers.Count(persauthtest.All))
+		require.Zero(t, d.pers.Count(persauthtest.EndpointAll))
 	})
 }
 
 // Tokens that only PERS can check are checked by it, and again each time.
 func TestVerifyLiveOfStrangers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationOff, func(cfg *persauth.Config) { cfg.RemoteAlgorithms = []string{"HS256"} })
+		d := openDesk(t, persauth.RevocationOff(), func(cfg *persauth.Config) { cfg.RemoteAlgorithms = []string{"HS256"} })
 		for i, token := range []string{d.iss.UnpublishedToken(map[string]any{}), d.iss.SymmetricToken(map[string]any{})} {
 			for range 3 {
 				require.Equal(t, persauth.VerifiedRemotely, d.live(token).Verification().Method)
@@ -182,7 +182,7 @@ func TestVerifyLiveOfStrangers(t *testing.T) {
 // What can be refused for free is not asked about.
 func TestVerifyLiveAsksInVainForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationAlways)
+		d := openDesk(t, persauth.RevocationAlways())
 		for want, token := range map[error]string{
 			persauth.ErrExpired: d.iss.ExpiredToken(), persauth.ErrNotYetValid: d.iss.FutureToken(), persauth.ErrSignature: d.iss.ForgedToken(),
 			persauth.ErrMalformed: "a.b", persauth.ErrAlgorithm: d.iss.SymmetricToken(map[string]any{}),

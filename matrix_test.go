@@ -74,8 +74,8 @@ func outcome(t *testing.T, key, policy, grace, fares string) string {
 	iss := persauthtest.NewIssuer(t, persauthtest.WithAlgorithms("EdDSA"))
 	server := persauthtest.NewServer(t, iss, persauthtest.InMemory())
 	revocation := map[string]persauth.RevocationPolicy{
-		"off": persauth.RevocationOff, "auto": persauth.RevocationAuto,
-		"every": persauth.RevocationEvery(time.Minute), "always": persauth.RevocationAlways,
+		"off": persauth.RevocationOff(), "auto": persauth.RevocationAuto(),
+		"every": persauth.RevocationEvery(time.Minute), "always": persauth.RevocationAlways(),
 	}[policy]
 	// How long PERS' word is good: under an unknown key never more than 5 min.
 	good := map[string]time.Duration{"off": 5 * time.Minute, "auto": 5 * time.Minute, "every": time.Minute, "always": 0}[policy]
@@ -96,16 +96,16 @@ func outcome(t *testing.T, key, policy, grace, fares string) string {
 
 	switch fares {
 	case "slow":
-		server.Fault(persauthtest.All, persauthtest.Slow(2*time.Second))
+		server.Fault(persauthtest.EndpointAll, persauthtest.Slow(2*time.Second))
 	case "down":
-		server.Fault(persauthtest.All, persauthtest.Down)
+		server.Fault(persauthtest.EndpointAll, persauthtest.Down)
 	case "429":
-		server.Fault(persauthtest.All, persauthtest.TooManyRequests(time.Minute))
+		server.Fault(persauthtest.EndpointAll, persauthtest.TooManyRequests(time.Minute))
 	case "lying":
-		server.Fault(persauthtest.Verify, persauthtest.OtherTenant)
+		server.Fault(persauthtest.EndpointVerify, persauthtest.OtherTenant)
 	}
 	time.Sleep(good + wait)
-	asked := server.Count(persauthtest.Verify)
+	asked := server.Count(persauthtest.EndpointVerify)
 	claims, err := v.Verify(t.Context(), token)
 	synctest.Wait()
 
@@ -122,7 +122,7 @@ func outcome(t *testing.T, key, policy, grace, fares string) string {
 	}
 	assert.Equal(t, err != nil, claims == nil)
 	assert.NotErrorIs(t, err, persauth.ErrRevoked)
-	if server.Count(persauthtest.Verify) > asked {
+	if server.Count(persauthtest.EndpointVerify) > asked {
 		result += "!"
 	}
 	return result

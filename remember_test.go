@@ -26,8 +26,8 @@ func TestRemembered(t *testing.T) {
 	require.NoError(t, err)
 	assert.Same(t, first, again)
 	status := v.Status()
-	assert.Equal(t, 1, status.Remembered)
-	assert.Equal(t, uint64(1), status.Counters.Recalled)
+	assert.Equal(t, 1, status.CachedTokens)
+	assert.Equal(t, uint64(1), status.Counters.CacheHits)
 	assert.Equal(t, uint64(1), status.Counters.Verified)
 }
 
@@ -41,8 +41,8 @@ func TestFailuresAreNotRemembered(t *testing.T) {
 			require.Error(t, err)
 		}
 	}
-	assert.Zero(t, v.Status().Remembered)
-	assert.Zero(t, v.Status().Counters.Recalled)
+	assert.Zero(t, v.Status().CachedTokens)
+	assert.Zero(t, v.Status().Counters.CacheHits)
 }
 
 // The memory is bounded.
@@ -54,7 +54,7 @@ func TestRememberedIsBounded(t *testing.T) {
 			_, err := v.Verify(t.Context(), iss.UserToken("acme"))
 			require.NoError(t, err)
 		}
-		assert.LessOrEqual(t, v.Status().Remembered, most)
+		assert.LessOrEqual(t, v.Status().CachedTokens, most)
 	}
 }
 

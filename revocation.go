@@ -27,18 +27,18 @@ const (
 	revocationEvery
 )
 
-var (
-	// RevocationAuto asks every 5 minutes about tokens that live longer than
-	// an hour, where there is a project key to ask with. Shorter ones are
-	// trusted until they expire.
-	RevocationAuto = RevocationPolicy{}
-	// RevocationOff never asks: a token is trusted until it expires. What
-	// [Verifier.Revoke] says still counts.
-	RevocationOff = RevocationPolicy{mode: revocationOff}
-	// RevocationAlways asks for every call of Verify. Calls about one token
-	// share a question that was not put before they came.
-	RevocationAlways = RevocationPolicy{mode: revocationEvery}
-)
+// RevocationAuto asks every 5 minutes about tokens that live longer than an hour,
+// where there is a project key to ask with. Shorter ones are trusted until they
+// expire. It is the zero value.
+func RevocationAuto() RevocationPolicy { return RevocationPolicy{} }
+
+// RevocationOff never asks: a token is trusted until it expires. What
+// [Verifier.Revoke] says still counts.
+func RevocationOff() RevocationPolicy { return RevocationPolicy{mode: revocationOff} }
+
+// RevocationAlways asks for every call of Verify. Concurrent calls for a token
+// share one request, started no earlier than the call.
+func RevocationAlways() RevocationPolicy { return RevocationPolicy{mode: revocationEvery} }
 
 // RevocationEvery asks about every token when the last answer is maxAge old. At
 // 80 % of that age the answer is renewed in the background, so that callers need

@@ -26,16 +26,16 @@ func TestRevocationPolicies(t *testing.T) {
 		life   time.Duration // 0: a year, and no iat
 		every  time.Duration
 	}{
-		{"auto, a quarter", persauth.RevocationAuto, 15 * time.Minute, no},
-		{"auto, an hour", persauth.RevocationAuto, time.Hour, no},
-		{"auto, longer", persauth.RevocationAuto, time.Hour + time.Second, 5 * time.Minute},
-		{"auto, a year", persauth.RevocationAuto, year, 5 * time.Minute},
-		{"auto, no iat", persauth.RevocationAuto, 0, 5 * time.Minute},
-		{"off, a year", persauth.RevocationOff, year, no},
-		{"off, no iat", persauth.RevocationOff, 0, no},
+		{"auto, a quarter", persauth.RevocationAuto(), 15 * time.Minute, no},
+		{"auto, an hour", persauth.RevocationAuto(), time.Hour, no},
+		{"auto, longer", persauth.RevocationAuto(), time.Hour + time.Second, 5 * time.Minute},
+		{"auto, a year", persauth.RevocationAuto(), year, 5 * time.Minute},
+		{"auto, no iat", persauth.RevocationAuto(), 0, 5 * time.Minute},
+		{"off, a year", persauth.RevocationOff(), year, no},
+		{"off, no iat", persauth.RevocationOff(), 0, no},
 		{"every, a quarter", persauth.RevocationEvery(100 * time.Second), 15 * time.Minute, 100 * time.Second},
 		{"every, a year", persauth.RevocationEvery(time.Hour), year, time.Hour},
-		{"always, a quarter", persauth.RevocationAlways, 15 * time.Minute, 0},
+		{"always, a quarter", persauth.RevocationAlways(), 15 * time.Minute, 0},
 		{"next to always", persauth.RevocationEvery(time.Nanosecond), 15 * time.Minute, 0},
 		{"shortest", persauth.RevocationEvery(time.Microsecond), 15 * time.Minute, time.Microsecond},
 	} {
@@ -74,13 +74,13 @@ func TestRevocationPolicies(t *testing.T) {
 // than the call, and shares the next.
 func TestRevocationAlways(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationAlways)
+		d := openDesk(t, persauth.RevocationAlways())
 		token := d.token(0)
 		for i := range 5 {
 			d.accepts(token)
 			require.Equal(t, 1+i, d.asked())
 		}
-		d.pers.Fault(persauthtest.Verify, persauthtest.Slow(2*time.Second))
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(2*time.Second))
 		var callers sync.WaitGroup
 		for range 100 {
 			callers.Go(func() { d.accepts(token) })
@@ -119,7 +119,7 @@ func TestRenewal(t *testing.T) {
 			d := openDesk(t, persauth.RevocationEvery(maxAge))
 			token := d.token(24 * time.Hour)
 			first := d.accepts(token)
-			d.pers.Fault(persauthtest.Verify, persauthtest.Slow(2*time.Second))
+			d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(2*time.Second))
 			time.Sleep(c.after)
 			start := time.Now()
 			var callers sync.WaitGroup
@@ -148,12 +148,12 @@ func TestVerdictDatesFromItsQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := openDesk(t, persauth.RevocationEvery(10*time.Second))
 		token := d.token(0)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Slow(4*time.Second))
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(4*time.Second))
 		start := time.Now()
 		claims := d.accepts(token)
 		require.Equal(t, 4*time.Second, time.Since(start))
 		assert.Equal(t, start.UTC(), claims.Verification().CheckedAt)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Down)
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Down)
 		time.Sleep(6*time.Second - time.Microsecond)
 		d.atOnce(token)
 		time.Sleep(time.Microsecond)
@@ -169,7 +169,7 @@ func TestAnswerForTheImpatient(t *testing.T) {
 		d.accepts(revoked)
 		d.pers.Revoke(revoked)
 		time.Sleep(time.Minute)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Slow(4*time.Second))
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(4*time.Second))
 		for _, token := range []string{good, revoked} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			start := time.Now()
@@ -180,7 +180,7 @@ func TestAnswerForTheImpatient(t *testing.T) {
 			cancel()
 		}
 		time.Sleep(4 * time.Second)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Down)
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Down)
 		d.atOnce(good)
 		d.refuses(revoked, persauth.ErrRevoked)
 		require.Equal(t, 3, d.asked())
@@ -205,7 +205,7 @@ func TestNoTrafficNoRenewal(t *testing.T) {
 // request, and costs nobody anything before the verdict is too old.
 func TestRenewalIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationEvery(time.Minute), func(cfg *persauth.Config) { cfg.RevocationCalls = 600 })
+		d := openDesk(t, persauth.RevocationEvery(time.Minute), func(cfg *persauth.Config) { cfg.RevocationCallsPerHour = 600 })
 		tokens := make([]string, 10) // a minute's worth
 		for i := range tokens {
 			tokens[i] = d.token(24 * time.Hour)
@@ -226,7 +226,7 @@ func TestRenewalIsBounded(t *testing.T) {
 			require.LessOrEqual(t, d.asked(), 10+8+second/6)
 		}
 		require.GreaterOrEqual(t, d.asked(), 18)
-		assert.Positive(t, d.v.Status().Remote["revocation"].Calls.Withheld)
+		assert.Positive(t, d.v.Status().Remote.Revocation.Calls.Withheld)
 	})
 }
 
@@ -240,7 +240,7 @@ func TestVerdictFromTheFuture(t *testing.T) {
 		d.accepts(token)
 		require.Equal(t, 1, d.asked())
 		d.iss.Clock().Advance(-time.Hour)
-		d.pers.Fault(persauthtest.Verify, persauthtest.Down)
+		d.pers.Fault(persauthtest.EndpointVerify, persauthtest.Down)
 		d.refuses(token, persauth.ErrUnavailable)
 		d.pers.Revoke(token)
 		d.pers.Heal()
@@ -252,15 +252,15 @@ func TestVerdictFromTheFuture(t *testing.T) {
 func TestRevocationContradictions(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	pers := persauthtest.NewServer(t, iss, persauthtest.InMemory())
-	every, always := persauth.RevocationEvery(time.Minute), persauth.RevocationAlways
+	every, always := persauth.RevocationEvery(time.Minute), persauth.RevocationAlways()
 	for i, c := range []struct {
 		policy                    persauth.RevocationPolicy
 		keys, projectKey, offline bool
 		good                      bool
 	}{
-		{persauth.RevocationAuto, true, false, false, true},
-		{persauth.RevocationAuto, true, true, true, true},
-		{persauth.RevocationOff, true, false, false, true},
+		{persauth.RevocationAuto(), true, false, false, true},
+		{persauth.RevocationAuto(), true, true, true, true},
+		{persauth.RevocationOff(), true, false, false, true},
 		{every, false, true, false, true},
 		{every, true, true, false, true},
 		{every, true, false, false, false},
@@ -270,7 +270,7 @@ func TestRevocationContradictions(t *testing.T) {
 		{every.WithGrace(time.Minute), false, true, false, true},
 		{every.WithGrace(-time.Minute), false, true, false, false},
 		{persauth.RevocationEvery(-time.Minute), false, true, false, false},
-		{persauth.RevocationAuto.WithGrace(-1), false, true, false, false},
+		{persauth.RevocationAuto().WithGrace(-1), false, true, false, false},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			v, err := persauth.New(pers.Config(func(cfg *persauth.Config) {

@@ -22,7 +22,7 @@ func TestRevokeWhileVerifying(t *testing.T) {
 	// Verdicts are renewed all the time, and tokens are forgotten all the time.
 	v := pers.Verifier(func(cfg *persauth.Config) {
 		cfg.Revocation = persauth.RevocationEvery(2 * time.Millisecond).WithGrace(time.Hour)
-		cfg.RevocationCalls, cfg.UnknownKeyCalls, cfg.CacheTokens = 1e9, 1e9, 12
+		cfg.RevocationCallsPerHour, cfg.UnknownKeyCallsPerHour, cfg.CacheTokens = 1e9, 1e9, 12
 	})
 	type subject struct {
 		token   string

@@ -46,13 +46,13 @@ func TestRevoke(t *testing.T) {
 						time.Sleep(time.Minute)
 					case "in grace":
 						d.accepts(token)
-						d.pers.Fault(persauthtest.All, persauthtest.Down)
+						d.pers.Fault(persauthtest.EndpointAll, persauthtest.Down)
 						time.Sleep(2 * time.Minute)
 						if kind == "known" {
 							require.True(t, d.accepts(token).Verification().InGrace)
 						}
 					case "PERS down", "no keys":
-						d.pers.Fault(persauthtest.All, persauthtest.Down)
+						d.pers.Fault(persauthtest.EndpointAll, persauthtest.Down)
 					}
 					before := d.asked()
 					if by == "id" {
@@ -92,7 +92,7 @@ func TestRevokeUntil(t *testing.T) {
 		"an end that is long past": {time.Hour, -1e6 * time.Hour, 0, true, nil},
 	} {
 		inBubble(t, name, func(t *testing.T) {
-			d := openDesk(t, persauth.RevocationOff)
+			d := openDesk(t, persauth.RevocationOff())
 			token := d.iss.Token(map[string]any{"jti": "x", "exp": time.Now().Add(c.life).Unix()})
 			d.accepts(token)
 			r := persauth.Revocation{Token: token}
@@ -129,7 +129,7 @@ func (d *desk) refusesRevoked(token string) {
 // is a clock like any other.
 func TestRevokeOddTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := openDesk(t, persauth.RevocationOff)
+		d := openDesk(t, persauth.RevocationOff())
 		token := d.token(time.Hour)
 		d.revoke(persauth.Revocation{Token: token, Until: time.Unix(1<<61, 0)})
 		d.revoke(persauth.Revocation{Token: token, Until: time.Now().Add(-time.Minute)})
@@ -172,7 +172,7 @@ func TestRevokeNoOthers(t *testing.T) {
 	require.NoError(t, v.Revoke(persauth.Revocation{Token: none}))
 	assert.False(t, accepted(none))
 	assert.True(t, accepted(empty))
-	assert.Equal(t, 3, v.Status().Revoked)
+	assert.Equal(t, 3, v.Status().DenyListed)
 }
 
 func TestRevokeErrors(t *testing.T) {
@@ -187,7 +187,7 @@ func TestRevokeErrors(t *testing.T) {
 		require.Error(t, v.Revoke(r), name)
 	}
 	require.ErrorIs(t, v.Revoke(persauth.Revocation{Token: "a.b"}), persauth.ErrMalformed)
-	assert.Zero(t, v.Status().Revoked)
+	assert.Zero(t, v.Status().DenyListed)
 	// What can be no token of ours may be revoked all the same.
 	require.NoError(t, v.Revoke(persauth.Revocation{Token: "a.b.c"}))
 	require.NoError(t, v.Revoke(persauth.Revocation{Token: iss.ExpiredToken()}))
@@ -236,9 +236,9 @@ func TestRevocationsAreSwept(t *testing.T) {
 		}
 		require.NoError(t, v.Revoke(r))
 	}
-	require.Equal(t, many+1, v.Status().Revoked)
+	require.Equal(t, many+1, v.Status().DenyListed)
 	clock.Advance(time.Minute + 30*time.Second)
 	require.NoError(t, v.Revoke(persauth.Revocation{ID: "one more"}))
-	assert.Equal(t, 2, v.Status().Revoked)
+	assert.Equal(t, 2, v.Status().DenyListed)
 	answers(t, v, token, persauth.ErrRevoked)
 }

@@ -217,7 +217,7 @@ func TestSecretsWhilePERSIsInTrouble(t *testing.T) {
 				e := collect(t)
 				e.hide("project key", pers.ProjectKey())
 				v := pers.warm(func(cfg *persauth.Config) { cfg.Logger = e.log() })
-				pers.Fault(persauthtest.All, fault)
+				pers.Fault(persauthtest.EndpointAll, fault)
 				for range 7 {
 					_ = e.verified(v, pers.stranger())
 					_ = e.verified(v, pers.yearly())
@@ -247,8 +247,8 @@ func TestSecretsOfTheConfig(t *testing.T) {
 		"key, twice":            {ProjectKey: key, BaseURL: key},
 		"plain http":            {ProjectKey: key, BaseURL: "http://pers.test/" + key},
 		"all at once":           {ProjectKey: key + "?", Leeway: time.Hour, Algorithms: []string{"HS256"}, Timeout: -1},
-		"key for keys":          {Keys: persauth.StaticKeys(key)},
-		"token for keys":        {Keys: persauth.StaticKeys(`{"keys":[` + token + `]}`)},
+		"key for keys":          {Keys: persauth.StaticKeys([]byte(key))},
+		"token for keys":        {Keys: persauth.StaticKeys([]byte(`{"keys":[` + token + `]}`))},
 		"damaged keys":          {Keys: persauth.FileKeys(damaged)},
 		"offline, damaged":      {ProjectKey: key, Offline: true, Snapshot: damaged},
 		"offline, missing":      {ProjectKey: key, Offline: true, Snapshot: missing},

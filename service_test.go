@@ -47,9 +47,9 @@ func serve(t testing.TB, changes ...func(*persauth.Config)) *service {
 		HTTPClient: &http.Client{Transport: s.pers},
 		Now:        iss.Clock().Now,
 		// These tests are about keys. What PERS says of tokens has its own.
-		Revocation:      persauth.RevocationOff,
-		UnknownKeyCalls: persauth.NoCalls,
-		Logger:          slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Revocation:             persauth.RevocationOff(),
+		UnknownKeyCallsPerHour: persauth.NoCalls,
+		Logger:                 slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, change := range changes {
 		change(&s.cfg)

@@ -25,7 +25,7 @@ var soakFaults = []persauthtest.Fault{
 func (s *soak) disturb() {
 	s.mu.Lock()
 	fault := soakFaults[s.random.IntN(len(soakFaults))]
-	where := []persauthtest.Endpoint{persauthtest.All, persauthtest.Verify, persauthtest.Verify, persauthtest.Keys}[s.random.IntN(4)]
+	where := []persauthtest.Endpoint{persauthtest.EndpointAll, persauthtest.EndpointVerify, persauthtest.EndpointVerify, persauthtest.EndpointKeys}[s.random.IntN(4)]
 	lasts := time.Duration(s.random.Int64N(int64(500 * time.Millisecond)))
 	switch s.random.IntN(8) {
 	case 0:

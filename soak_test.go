@@ -55,7 +55,7 @@ func TestSoak(t *testing.T) {
 	s.goOn(2*time.Minute, func() bool {
 		return s.counted("accepted", "accepted remotely", "accepted by keys", "key retired", "revoked", "rejected", "signature", "expired", "unknown_key", "left")
 	})
-	s.fail(persauthtest.All, persauthtest.Down, true)
+	s.fail(persauthtest.EndpointAll, persauthtest.Down, true)
 	s.goOn(2*time.Minute, func() bool { return s.counted("accepted by grace", "unavailable") })
 	s.end()
 
@@ -122,13 +122,13 @@ func (s *soak) restart() {
 		cfg.BaseURL, cfg.Now, cfg.Leeway, cfg.Timeout = s.server.URL, soakClock, soakLeeway, time.Second
 		cfg.HTTPClient = &http.Client{Transport: &witness{s.transport, in}}
 		cfg.KeySoftAge, cfg.KeyHardAge, cfg.UnknownKeyInterval = time.Second, soakHard, time.Second
-		cfg.RevocationCalls, cfg.UnknownKeyCalls = 1e6, 1e6
+		cfg.RevocationCallsPerHour, cfg.UnknownKeyCallsPerHour = 1e6, 1e6
 	}
 	in.asking = s.pers.Verifier(with, func(cfg *persauth.Config) {
 		cfg.Revocation = persauth.RevocationEvery(soakAge).WithGrace(soakGrace)
 	})
 	in.trusting = s.pers.Verifier(with, func(cfg *persauth.Config) {
-		cfg.Revocation, cfg.UnknownKeyCalls = persauth.RevocationOff, persauth.NoCalls
+		cfg.Revocation, cfg.UnknownKeyCallsPerHour = persauth.RevocationOff(), persauth.NoCalls
 	})
 	s.mu.Lock()
 	if s.faulty {

@@ -3,6 +3,7 @@ package persauth
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 )
@@ -14,15 +15,15 @@ type Status struct {
 	Ready bool `json:"ready"`
 	// Keys tells about the keys at hand.
 	Keys KeyStatus `json:"keys"`
-	// Remote tells about the questions to PERS about tokens, by purpose:
-	// "unknown key" and "revocation". It is empty where PERS is not asked.
-	Remote map[string]RemoteStatus `json:"remote,omitempty"`
-	// Revoked is how many tokens and ids are known to be revoked.
-	Revoked int `json:"revoked"`
-	// Rejected is how many tokens are remembered that PERS did not accept.
-	Rejected int `json:"rejected"`
-	// Remembered is how many verified tokens are remembered.
-	Remembered int `json:"remembered"`
+	// Remote tells about the calls of PERS about tokens. It is the zero value
+	// where PERS is not asked.
+	Remote RemoteStatus `json:"remote,omitzero"`
+	// DenyListed is how many revocations are held.
+	DenyListed int `json:"denyListed"`
+	// NegativeCache is how many tokens are remembered that PERS did not accept.
+	NegativeCache int `json:"negativeCache"`
+	// CachedTokens is how many verified tokens are remembered.
+	CachedTokens int `json:"cachedTokens"`
 	// Counters count since New.
 	Counters Counters `json:"counters"`
 }
@@ -55,8 +56,24 @@ type KeyStatus struct {
 	SnapshotError string `json:"snapshotError,omitempty"`
 }
 
-// RemoteStatus tells about the questions to PERS for one purpose.
+// RemoteStatus tells about the calls of PERS about tokens, by purpose.
 type RemoteStatus struct {
+	// UnknownKey: tokens whose key is in no key set.
+	UnknownKey CallStatus `json:"unknownKey"`
+	// Revocation: tokens that may have been revoked since they were issued.
+	Revocation CallStatus `json:"revocation"`
+}
+
+// ByPurpose gives the status of each purpose under a name that fits a metric's
+// label: "unknown_key", "revocation".
+func (s RemoteStatus) ByPurpose() iter.Seq2[string, CallStatus] {
+	return func(yield func(string, CallStatus) bool) {
+		_ = yield("unknown_key", s.UnknownKey) && yield("revocation", s.Revocation)
+	}
+}
+
+// CallStatus tells about the calls of PERS for one purpose.
+type CallStatus struct {
 	// Answering is false after a question that could not be put, or found no
 	// answer, until one does.
 	Answering bool `json:"answering"`
@@ -79,8 +96,8 @@ type CallCounters struct {
 
 // Counters count what a Verifier did since New.
 type Counters struct {
-	// Recalled is how many tokens were found remembered.
-	Recalled uint64 `json:"recalled"`
+	// CacheHits is how many tokens were found among the remembered ones.
+	CacheHits uint64 `json:"cacheHits"`
 	// Verified is how many tokens were accepted that were not remembered, or
 	// due to be asked about again.
 	Verified uint64 `json:"verified"`
@@ -102,12 +119,12 @@ func (v *Verifier) Status() Status {
 	now := v.clock()
 	s := Status{Keys: v.keys.status(now)}
 	s.Ready = v.keys.current.Load().usable(now)
-	s.Remembered = v.seen.len()
-	s.Counters.Recalled = v.seen.found.sum()
-	s.Revoked = v.denied.len()
+	s.CachedTokens = v.seen.len()
+	s.Counters.CacheHits = v.seen.found.sum()
+	s.DenyListed = v.denied.len()
 	if v.oracle != nil {
 		s.Remote = v.oracle.status()
-		s.Rejected = v.oracle.refused.len()
+		s.NegativeCache = v.oracle.refused.len()
 	}
 	s.Counters.Verified = v.verified.Load()
 	s.Counters.Refused = make(map[string]uint64)
@@ -138,18 +155,19 @@ func (v *Verifier) countRefused(err error) {
 	v.refused[i].Add(1)
 }
 
-func (o *oracle) status() map[string]RemoteStatus {
+func (o *oracle) status() RemoteStatus {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	all := make(map[string]RemoteStatus, len(o.lanes))
-	for p, l := range o.lanes {
-		s := RemoteStatus{Answering: !l.failing, Breaker: l.breaker.State().String(), Calls: l.counts}
-		if l.err != nil {
-			s.LastError = l.err.Error()
-		}
-		all[purpose(p).String()] = s
+	return RemoteStatus{UnknownKey: o.lanes[forUnknownKey].status(), Revocation: o.lanes[forRevocation].status()}
+}
+
+// status is what Status shows. The caller holds the oracle's mu.
+func (l *lane) status() CallStatus {
+	s := CallStatus{Answering: !l.failing, Breaker: l.breaker.State().String(), Calls: l.counts}
+	if l.err != nil {
+		s.LastError = l.err.Error()
 	}
-	return all
+	return s
 }
 
 func (k *keyring) status(now instant) KeyStatus {

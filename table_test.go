@@ -16,7 +16,7 @@ import (
 // the other.
 func TestSameHashOtherToken(t *testing.T) {
 	known, forged, keys := twoTokens(t)
-	v, err := New(Config{Keys: StaticKeys(keys)})
+	v, err := New(Config{Keys: StaticKeys([]byte(keys))})
 	require.NoError(t, err)
 	defer v.Close()
 	claims, err := v.Verify(t.Context(), known)

@@ -72,7 +72,7 @@ func TestUnknownKeyFlood(t *testing.T) {
 			require.GreaterOrEqual(t, fetches[i].Sub(fetches[i-1]), interval)
 		}
 		assert.Equal(t, len(fetches), s.pers.noCaches())
-		assert.Less(t, s.status().Remembered, 10, "nothing is remembered of strangers")
+		assert.Less(t, s.status().CachedTokens, 10, "nothing is remembered of strangers")
 	})
 }
 

@@ -129,7 +129,7 @@ func TestVerdicts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			iss := persauthtest.NewIssuer(t, persauthtest.WithAlgorithms("EdDSA"))
 			server := persauthtest.NewServer(t, iss, persauthtest.InMemory())
-			server.Fault(persauthtest.Verify, persauthtest.Answer(c.status, c.body))
+			server.Fault(persauthtest.EndpointVerify, persauthtest.Answer(c.status, c.body))
 			for _, key := range []string{"unknown", "known"} {
 				token, want := iss.UnpublishedToken(own), c.want
 				if key == "known" {
@@ -163,7 +163,7 @@ func TestClaimsThatOnlyTheAnswerHas(t *testing.T) {
 			iss := persauthtest.NewIssuer(t, persauthtest.WithAlgorithms("EdDSA"))
 			server := persauthtest.NewServer(t, iss, persauthtest.InMemory())
 			token := iss.UnpublishedToken(map[string]any{"sub": nil, "businessId": nil, "jti": nil})
-			server.Fault(persauthtest.Verify, persauthtest.OtherClaim(claim, value))
+			server.Fault(persauthtest.EndpointVerify, persauthtest.OtherClaim(claim, value))
 			_, err := server.Verifier().Verify(t.Context(), token)
 			assert.ErrorIs(t, err, persauth.ErrRemoteMismatch, "%s: %v", claim, value)
 		}

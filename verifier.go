@@ -65,7 +65,7 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	if pers != nil && !cfg.Offline {
 		v.oracle = newOracle(pers, tree, &cfg, v.conclude)
-		v.strangers = cfg.UnknownKeyCalls != NoCalls
+		v.strangers = cfg.UnknownKeyCallsPerHour != NoCalls
 	}
 	return v, nil
 }
@@ -169,12 +169,12 @@ func (v *Verifier) counted(claims *Claims, err error) (*Claims, error) {
 	return claims, nil
 }
 
-// VerifySignatureOnly checks the signature of a compact JWS and the rules of its
+// InsecureVerifySignatureOnly checks the signature of a compact JWS and the rules of its
 // header, and returns the payload, which may be any bytes. It does not look at
 // claims: not at the expiry, not at the tenant. So its answer says that PERS
 // signed these bytes at some time, and nothing about who is calling; to
 // authenticate a request use [Verifier.Verify]. On any error the payload is nil.
-func (v *Verifier) VerifySignatureOnly(ctx context.Context, token string) ([]byte, error) {
+func (v *Verifier) InsecureVerifySignatureOnly(ctx context.Context, token string) ([]byte, error) {
 	t := v.take(token)
 	defer t.release()
 	if err := v.read(t); err != nil {

@@ -35,7 +35,7 @@ func memory(ctx context.Context, n int) (memoryResult, error) {
 		return memoryResult{}, err
 	}
 	after := inUse()
-	if held := v.Status().Remembered; held != n {
+	if held := v.Status().CachedTokens; held != n {
 		return memoryResult{}, fmt.Errorf("%d of %d tokens are remembered", held, n)
 	}
 	r := memoryResult{Tokens: n, TokenSize: len(tokens[0]), Persauth: float64(after-before) / float64(n)}

@@ -97,7 +97,7 @@ func refusing(ctx context.Context, check verify, tokens []string) func(from, to 
 func openRemote(_ context.Context, w *world) (verify, error) {
 	cfg := strict(w, fewTokens)
 	cfg.Keys, cfg.ProjectKey, cfg.BaseURL, cfg.HTTPClient = nil, strings.Repeat("0", 64), issuer, w.client()
-	cfg.UnknownKeyCalls, cfg.Revocation = persauth.NoCalls, persauth.RevocationOff
+	cfg.UnknownKeyCallsPerHour, cfg.Revocation = persauth.NoCalls, persauth.RevocationOff()
 	v, err := persauth.New(cfg)
 	if err != nil {
 		return nil, err

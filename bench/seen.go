@@ -93,7 +93,7 @@ func remember(ctx context.Context, n int) (*memories, error) {
 	if err := verifyAll(ctx, v, m.tokens); err != nil {
 		return nil, err
 	}
-	if live := v.Status().Remembered; live < n {
+	if live := v.Status().CachedTokens; live < n {
 		return nil, fmt.Errorf("%d of %d tokens are remembered", live, n)
 	}
 	m.persauth = func(token string) {

@@ -58,7 +58,7 @@ func (x *exchange) right() reply {
 	if !s.authorized(x.r) {
 		return problem(http.StatusUnauthorized, "the header x-project-key does not have the project key")
 	}
-	if x.endpoint == Keys {
+	if x.endpoint == EndpointKeys {
 		return reply{http.StatusOK, s.iss.JWKS()}
 	}
 	var asked struct {
@@ -75,13 +75,13 @@ func (x *exchange) right() reply {
 		return problem(http.StatusBadRequest, "want an object as application/json")
 	}
 	switch {
-	case x.endpoint == Refresh && asked.RefreshToken == "":
+	case x.endpoint == EndpointRefresh && asked.RefreshToken == "":
 		return problem(http.StatusBadRequest, "refreshToken should not be empty")
-	case x.endpoint == Refresh:
+	case x.endpoint == EndpointRefresh:
 		return s.refresh(asked.RefreshToken)
 	case asked.AuthToken == "":
 		return problem(http.StatusBadRequest, "authToken should not be empty")
-	case x.endpoint == Verify:
+	case x.endpoint == EndpointVerify:
 		return ok(s.judge(asked.AuthToken))
 	}
 	caller := map[string]any{"authType": asked.AuthType}

@@ -59,20 +59,20 @@ func ExampleNewServer() {
 
 	iss := persauthtest.NewIssuer(t)
 	pers := persauthtest.NewServer(t, iss)
-	v := pers.Verifier(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationAlways })
+	v := pers.Verifier(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationAlways() })
 
 	token := iss.SystemToken("acme")
 	claims, err := v.Verify(t.Context(), token)
 	fmt.Println(claims.TenantID(), err)
 
-	pers.Fault(persauthtest.Verify, persauthtest.Status(http.StatusServiceUnavailable).Times(1))
+	pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(http.StatusServiceUnavailable).Times(1))
 	_, err = v.Verify(t.Context(), token)
 	fmt.Println(persauth.Code(err))
 
 	pers.Revoke(token)
 	_, err = v.Verify(t.Context(), token)
 	fmt.Println(persauth.Code(err))
-	fmt.Println(pers.Count(persauthtest.Keys), pers.Count(persauthtest.Verify))
+	fmt.Println(pers.Count(persauthtest.EndpointKeys), pers.Count(persauthtest.EndpointVerify))
 	// Output:
 	// acme <nil>
 	// unavailable

@@ -35,7 +35,9 @@ func (f Fault) Times(n int) Fault {
 	return f
 }
 
-func fault(name string, act func(*exchange)) Fault { return Fault{name: name, act: act, about: All} }
+func fault(name string, act func(*exchange)) Fault {
+	return Fault{name: name, act: act, about: EndpointAll}
+}
 
 func (f Fault) named(name string) Fault { f.name = name; return f }
 func (f Fault) only(e Endpoint) Fault   { f.about = e; return f }
@@ -54,13 +56,13 @@ var (
 	Huge = fault("huge", (*exchange).huge)
 
 	// EmptySet: a key set without keys.
-	EmptySet = Answer(http.StatusOK, `{"keys":[]}`).named("empty set").only(Keys)
+	EmptySet = Answer(http.StatusOK, `{"keys":[]}`).named("empty set").only(EndpointKeys)
 
 	// NotAVerdict: JSON that says nothing about a token.
-	NotAVerdict = Answer(http.StatusOK, `{"status":"ok"}`).named("not a verdict").only(Verify)
+	NotAVerdict = Answer(http.StatusOK, `{"status":"ok"}`).named("not a verdict").only(EndpointVerify)
 	// Contradictory: "valid" is true, and there is an error message.
 	Contradictory = Answer(http.StatusOK, `{"valid":true,"payload":null,"errorMessage":"Invalid token"}`).
-			named("contradictory").only(Verify)
+			named("contradictory").only(EndpointVerify)
 	// LyingValid: any token is good, whoever signed it, and its own claims
 	// come along. Nothing tells this from a real answer.
 	LyingValid = lie("lying valid", vouch)
@@ -138,7 +140,7 @@ func lie(name string, tell func(token string) verdict) Fault {
 			a = ok(tell(asked.AuthToken))
 		}
 		x.send(a)
-	}).only(Verify)
+	}).only(EndpointVerify)
 }
 
 // altered vouches for a token, with another value for a claim.
@@ -207,7 +209,7 @@ func (s *script) next(e Endpoint) Fault {
 		return Fault{}
 	}
 	fault := s.faults[0]
-	if fault.about != All && fault.about != e {
+	if fault.about != EndpointAll && fault.about != e {
 		return Fault{}
 	}
 	if fault.times > 0 {
@@ -221,18 +223,18 @@ func (s *script) next(e Endpoint) Fault {
 // Fault makes an endpoint fail from the next request on: in the first way until
 // its [Fault.Times] are over, then in the next. After the last it is in order
 // again. What it was told before is forgotten; without faults it is in order.
-// With [All], the endpoints share the script. A request that has already come
+// With [EndpointAll], the endpoints share the script. A request that has already come
 // keeps the fault that it met.
 func (s *Server) Fault(e Endpoint, faults ...Fault) {
 	told := &script{slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.times < 0 })}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.faults {
-		if e == All || int(e) == i {
+		if e == EndpointAll || int(e) == i {
 			s.faults[i] = told
 		}
 	}
 }
 
 // Heal takes all faults away.
-func (s *Server) Heal() { s.Fault(All) }
+func (s *Server) Heal() { s.Fault(EndpointAll) }

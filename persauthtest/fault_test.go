@@ -16,16 +16,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var everyEndpoint = []persauthtest.Endpoint{persauthtest.Keys, persauthtest.Verify, persauthtest.Token, persauthtest.Refresh}
+var everyEndpoint = []persauthtest.Endpoint{persauthtest.EndpointKeys, persauthtest.EndpointVerify, persauthtest.EndpointToken, persauthtest.EndpointRefresh}
 
 // request is a good request to an endpoint.
 func request(iss *persauthtest.Issuer, s *persauthtest.Server, t *testing.T, e persauthtest.Endpoint) any {
 	switch e {
-	case persauthtest.Keys:
+	case persauthtest.EndpointKeys:
 		return nil
-	case persauthtest.Refresh:
+	case persauthtest.EndpointRefresh:
 		s.Heal()
-		a := must(t, s, persauthtest.Token, map[string]string{"authToken": "x"})
+		a := must(t, s, persauthtest.EndpointToken, map[string]string{"authToken": "x"})
 		return map[string]string{"refreshToken": a.RefreshToken}
 	}
 	return map[string]string{"authToken": iss.UserToken("acme")}
@@ -78,7 +78,7 @@ func TestFaults(t *testing.T) {
 					a, err := call(t, s, e, body)
 					c.check(t, e, a, err)
 					for _, other := range everyEndpoint {
-						if other != e && other != persauthtest.Refresh {
+						if other != e && other != persauthtest.EndpointRefresh {
 							looksRight(t, other, must(t, s, other, request(iss, s, t, other)))
 						}
 					}
@@ -94,9 +94,9 @@ func TestFaults(t *testing.T) {
 func looksRight(t *testing.T, e persauthtest.Endpoint, a answer) {
 	t.Helper()
 	switch e {
-	case persauthtest.Keys:
+	case persauthtest.EndpointKeys:
 		assert.Contains(t, a.Body, "test-key-1")
-	case persauthtest.Verify:
+	case persauthtest.EndpointVerify:
 		assert.True(t, a.Valid)
 		assert.Equal(t, "acme", a.TenantID)
 	default:
@@ -106,7 +106,7 @@ func looksRight(t *testing.T, e persauthtest.Endpoint, a answer) {
 
 func TestHanging(t *testing.T) {
 	bothWays(t, func(t *testing.T, _ *persauthtest.Issuer, s *persauthtest.Server) {
-		s.Fault(persauthtest.All, persauthtest.Hanging)
+		s.Fault(persauthtest.EndpointAll, persauthtest.Hanging)
 		for _, e := range everyEndpoint {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 			method, path, _ := strings.Cut(e.String(), " ")
@@ -122,7 +122,7 @@ func TestHanging(t *testing.T) {
 // A server that ends lets those go who hang, or goleak would find them.
 func TestEndWhileHanging(t *testing.T) {
 	bothWays(t, func(t *testing.T, _ *persauthtest.Issuer, s *persauthtest.Server) {
-		s.Fault(persauthtest.All, persauthtest.Hanging.Times(1), persauthtest.Slow(time.Hour))
+		s.Fault(persauthtest.EndpointAll, persauthtest.Hanging.Times(1), persauthtest.Slow(time.Hour))
 		ended := make(chan error, 2)
 		for range 2 {
 			go func() {
@@ -133,7 +133,7 @@ func TestEndWhileHanging(t *testing.T) {
 				ended <- err
 			}()
 		}
-		require.Eventually(t, func() bool { return s.Count(persauthtest.Keys) == 2 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return s.Count(persauthtest.EndpointKeys) == 2 }, 10*time.Second, time.Millisecond)
 		t.Cleanup(func() { assert.Empty(t, ended, "until here they hang") })
 	})
 }
@@ -141,7 +141,7 @@ func TestEndWhileHanging(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	bothWays(t, func(t *testing.T, _ *persauthtest.Issuer, s *persauthtest.Server) {
 		for wait, want := range map[time.Duration]string{0: "", time.Second: "1", 1500 * time.Millisecond: "2"} {
-			s.Fault(persauthtest.Keys, persauthtest.TooManyRequests(wait))
+			s.Fault(persauthtest.EndpointKeys, persauthtest.TooManyRequests(wait))
 			response, err := s.Client().Get(s.URL() + "/.well-known/jwks.json")
 			require.NoError(t, err)
 			_ = response.Body.Close()
@@ -154,7 +154,7 @@ func TestRetryAfter(t *testing.T) {
 // that has seen enough can leave.
 func TestHuge(t *testing.T) {
 	bothWays(t, func(t *testing.T, _ *persauthtest.Issuer, s *persauthtest.Server) {
-		s.Fault(persauthtest.Keys, persauthtest.Huge)
+		s.Fault(persauthtest.EndpointKeys, persauthtest.Huge)
 		response, err := s.Client().Get(s.URL() + "/.well-known/jwks.json")
 		require.NoError(t, err)
 		n, err := io.CopyN(io.Discard, response.Body, 5<<20)
@@ -168,12 +168,12 @@ func TestHuge(t *testing.T) {
 
 func TestRedirect(t *testing.T) {
 	bothWays(t, func(t *testing.T, _ *persauthtest.Issuer, s *persauthtest.Server) {
-		s.Fault(persauthtest.Keys, persauthtest.RedirectTo(s.URL()+"/.well-known/jwks.json").Times(1))
-		a := must(t, s, persauthtest.Keys, nil)
+		s.Fault(persauthtest.EndpointKeys, persauthtest.RedirectTo(s.URL()+"/.well-known/jwks.json").Times(1))
+		a := must(t, s, persauthtest.EndpointKeys, nil)
 		assert.Equal(t, http.StatusOK, a.Status)
-		assert.Equal(t, 2, s.Count(persauthtest.Keys))
-		s.Fault(persauthtest.Verify, persauthtest.RedirectTo("http://localhost:1/"))
-		_, err := call(t, s, persauthtest.Verify, plain)
+		assert.Equal(t, 2, s.Count(persauthtest.EndpointKeys))
+		s.Fault(persauthtest.EndpointVerify, persauthtest.RedirectTo("http://localhost:1/"))
+		_, err := call(t, s, persauthtest.EndpointVerify, plain)
 		require.Error(t, err, "nobody is there")
 	})
 }
@@ -213,12 +213,12 @@ func TestLies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bothWays(t, func(t *testing.T, iss *persauthtest.Issuer, s *persauthtest.Server) {
 				token := iss.UnknownKeyToken()
-				s.Fault(persauthtest.Verify, persauthtest.LyingValid)
+				s.Fault(persauthtest.EndpointVerify, persauthtest.LyingValid)
 				own := ask(t, s, token).Payload
 				require.NotEmpty(t, own)
-				s.Fault(persauthtest.All, c.fault)
+				s.Fault(persauthtest.EndpointAll, c.fault)
 				c.check(t, ask(t, s, token), own)
-				looksRight(t, persauthtest.Keys, must(t, s, persauthtest.Keys, nil))
+				looksRight(t, persauthtest.EndpointKeys, must(t, s, persauthtest.EndpointKeys, nil))
 				ask(t, s, "no token") // and does not fall over it
 
 				_, err := s.Verifier().Verify(t.Context(), token)
@@ -234,8 +234,8 @@ func TestLies(t *testing.T) {
 
 func TestEmptySet(t *testing.T) {
 	bothWays(t, func(t *testing.T, iss *persauthtest.Issuer, s *persauthtest.Server) {
-		s.Fault(persauthtest.All, persauthtest.EmptySet)
-		assert.JSONEq(t, `{"keys":[]}`, must(t, s, persauthtest.Keys, nil).Body)
+		s.Fault(persauthtest.EndpointAll, persauthtest.EmptySet)
+		assert.JSONEq(t, `{"keys":[]}`, must(t, s, persauthtest.EndpointKeys, nil).Body)
 		assert.True(t, ask(t, s, iss.Token(plain)).Valid, "the others are in order")
 	})
 }
@@ -245,21 +245,21 @@ func TestScript(t *testing.T) {
 	bothWays(t, func(t *testing.T, iss *persauthtest.Issuer, s *persauthtest.Server) {
 		statuses := func(n int) (got []int) {
 			for range n {
-				got = append(got, must(t, s, persauthtest.Keys, nil).Status)
+				got = append(got, must(t, s, persauthtest.EndpointKeys, nil).Status)
 			}
 			return got
 		}
-		s.Fault(persauthtest.Keys, persauthtest.Status(500).Times(2), persauthtest.Down.Times(0), persauthtest.Status(502).Times(1))
+		s.Fault(persauthtest.EndpointKeys, persauthtest.Status(500).Times(2), persauthtest.Down.Times(0), persauthtest.Status(502).Times(1))
 		assert.Equal(t, []int{500, 500, 502, 200, 200}, statuses(5))
-		s.Fault(persauthtest.Keys, persauthtest.Status(500).Times(1), persauthtest.Status(503))
+		s.Fault(persauthtest.EndpointKeys, persauthtest.Status(500).Times(1), persauthtest.Status(503))
 		assert.Equal(t, []int{500, 503, 503}, statuses(3))
-		s.Fault(persauthtest.Keys)
+		s.Fault(persauthtest.EndpointKeys)
 		assert.Equal(t, []int{200}, statuses(1))
 
-		s.Fault(persauthtest.All, persauthtest.Status(500).Times(2))
+		s.Fault(persauthtest.EndpointAll, persauthtest.Status(500).Times(2))
 		body := map[string]string{"authToken": iss.Token(plain)}
-		assert.Equal(t, 500, must(t, s, persauthtest.Verify, body).Status)
+		assert.Equal(t, 500, must(t, s, persauthtest.EndpointVerify, body).Status)
 		assert.Equal(t, []int{500, 200}, statuses(2))
-		assert.Equal(t, 200, must(t, s, persauthtest.Verify, body).Status, "the endpoints share it")
+		assert.Equal(t, 200, must(t, s, persauthtest.EndpointVerify, body).Status, "the endpoints share it")
 	})
 }

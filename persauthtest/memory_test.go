@@ -24,13 +24,13 @@ func TestVirtualTime(t *testing.T) {
 		iss := persauthtest.NewIssuer(t)
 		s := persauthtest.NewServer(t, iss, persauthtest.InMemory())
 		start := time.Now()
-		s.Fault(persauthtest.Keys, persauthtest.Slow(3*time.Second))
+		s.Fault(persauthtest.EndpointKeys, persauthtest.Slow(3*time.Second))
 		v := s.Verifier()
 		_, err := v.Verify(t.Context(), iss.UserToken("acme"))
 		require.NoError(t, err)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 
-		s.Fault(persauthtest.Verify, persauthtest.Hanging)
+		s.Fault(persauthtest.EndpointVerify, persauthtest.Hanging)
 		_, err = v.Verify(t.Context(), iss.UnpublishedToken(plain))
 		require.ErrorIs(t, err, persauth.ErrUnavailable)
 
@@ -38,7 +38,7 @@ func TestVirtualTime(t *testing.T) {
 		_, err = v.Verify(t.Context(), iss.UserToken("acme"))
 		require.NoError(t, err)
 		synctest.Wait()
-		assert.Greater(t, s.Count(persauthtest.Keys), 2, "refreshed, a day later")
+		assert.Greater(t, s.Count(persauthtest.EndpointKeys), 2, "refreshed, a day later")
 	})
 	assert.Less(t, time.Since(began), time.Minute)
 }
@@ -59,7 +59,7 @@ func TestMemory(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		assert.Equal(t, http.StatusNotFound, response.StatusCode)
 
-		s.Fault(persauthtest.Keys, persauthtest.Huge)
+		s.Fault(persauthtest.EndpointKeys, persauthtest.Huge)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+"/.well-known/jwks.json", nil)
 		require.NoError(t, err)

@@ -17,25 +17,25 @@ import (
 	"github.com/persauth/persauth"
 )
 
-// Endpoint is one of the things that PERS can be asked, or [All] of them.
+// Endpoint is one of the things that PERS can be asked, or [EndpointAll] of them.
 type Endpoint int
 
 // The endpoints of a [Server].
 const (
-	Keys    Endpoint = iota // GET /.well-known/jwks.json
-	Verify                  // POST /auth/verify
-	Token                   // POST /auth/token
-	Refresh                 // POST /auth/refresh
-	All                     // each of them
+	EndpointKeys    Endpoint = iota // GET /.well-known/jwks.json
+	EndpointVerify                  // POST /auth/verify
+	EndpointToken                   // POST /auth/token
+	EndpointRefresh                 // POST /auth/refresh
+	EndpointAll                     // each of them
 
-	endpoints = int(All)
+	endpoints = int(EndpointAll)
 )
 
 var routes = [endpoints]string{
-	Keys:    "GET /.well-known/jwks.json",
-	Verify:  "POST /auth/verify",
-	Token:   "POST /auth/token",
-	Refresh: "POST /auth/refresh",
+	EndpointKeys:    "GET /.well-known/jwks.json",
+	EndpointVerify:  "POST /auth/verify",
+	EndpointToken:   "POST /auth/token",
+	EndpointRefresh: "POST /auth/refresh",
 }
 
 // String returns the method and the path.
@@ -188,7 +188,7 @@ func (s *Server) RevokeID(jti string) {
 func (s *Server) Count(e Endpoint) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e != All {
+	if e != EndpointAll {
 		return s.counts[e]
 	}
 	sum := 0
@@ -203,7 +203,7 @@ func (s *Server) Count(e Endpoint) int {
 func (s *Server) Requests(e Endpoint) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.requests), func(r Request) bool { return e != All && r.Endpoint != e })
+	return slices.DeleteFunc(slices.Clone(s.requests), func(r Request) bool { return e != EndpointAll && r.Endpoint != e })
 }
 
 // ServeHTTP answers as PERS would, or as the faults say.

@@ -75,7 +75,7 @@ func must(t testing.TB, s *persauthtest.Server, e persauthtest.Endpoint, body an
 // ask puts a token to /auth/verify.
 func ask(t testing.TB, s *persauthtest.Server, token string) answer {
 	t.Helper()
-	a := must(t, s, persauthtest.Verify, map[string]string{"authToken": token})
+	a := must(t, s, persauthtest.EndpointVerify, map[string]string{"authToken": token})
 	require.Equal(t, http.StatusOK, a.Status)
 	return a
 }
@@ -106,11 +106,11 @@ func bothWays(t *testing.T, test func(t *testing.T, iss *persauthtest.Issuer, s 
 
 func TestKeysEndpoint(t *testing.T) {
 	bothWays(t, func(t *testing.T, iss *persauthtest.Issuer, s *persauthtest.Server) {
-		a := must(t, s, persauthtest.Keys, nil)
+		a := must(t, s, persauthtest.EndpointKeys, nil)
 		assert.Equal(t, http.StatusOK, a.Status)
 		assert.JSONEq(t, string(iss.JWKS()), a.Body)
 		iss.Rotate()
-		assert.JSONEq(t, string(iss.JWKS()), must(t, s, persauthtest.Keys, nil).Body)
+		assert.JSONEq(t, string(iss.JWKS()), must(t, s, persauthtest.EndpointKeys, nil).Body)
 	})
 }
 
@@ -158,13 +158,13 @@ func TestTokenEndpoints(t *testing.T) {
 	bothWays(t, func(t *testing.T, iss *persauthtest.Issuer, s *persauthtest.Server) {
 		v := s.Verifier()
 		asked := map[string]any{"authToken": "a provider's", "authType": "business"}
-		a := must(t, s, persauthtest.Token, asked)
+		a := must(t, s, persauthtest.EndpointToken, asked)
 		assert.Equal(t, http.StatusBadRequest, a.Status)
 		assert.Equal(t, "MULTIPLE_CONTEXT_SELECTION_REQUIRED", a.Message)
 		require.NotEmpty(t, a.Options)
 
 		asked["context"] = map[string]string{"businessId": a.Options[0].BusinessID, "tenantId": "acme"}
-		a = must(t, s, persauthtest.Token, asked)
+		a = must(t, s, persauthtest.EndpointToken, asked)
 		require.Equal(t, http.StatusOK, a.Status)
 		for range 2 {
 			claims, err := v.Verify(t.Context(), a.AccessToken)
@@ -174,7 +174,7 @@ func TestTokenEndpoints(t *testing.T) {
 			assert.Equal(t, persauth.AuthBusiness, claims.AuthType())
 			iss.Clock().Advance(time.Minute)
 			before := a
-			a = must(t, s, persauthtest.Refresh, map[string]string{"refreshToken": a.RefreshToken})
+			a = must(t, s, persauthtest.EndpointRefresh, map[string]string{"refreshToken": a.RefreshToken})
 			require.Equal(t, http.StatusOK, a.Status)
 			assert.NotEqual(t, before.AccessToken, a.AccessToken)
 			assert.NotEqual(t, before.RefreshToken, a.RefreshToken)
@@ -182,26 +182,26 @@ func TestTokenEndpoints(t *testing.T) {
 		s.Revoke(a.RefreshToken)
 		for name, token := range map[string]string{"revoked": a.RefreshToken, "an access token": a.AccessToken,
 			"symmetric": iss.SymmetricToken(plain), "garbage": "x"} {
-			a := must(t, s, persauthtest.Refresh, map[string]string{"refreshToken": token})
+			a := must(t, s, persauthtest.EndpointRefresh, map[string]string{"refreshToken": token})
 			assert.Equal(t, http.StatusUnauthorized, a.Status, name)
 		}
 		for name, authType := range map[string]string{"user": "", "tenant": "tenant"} {
-			a := must(t, s, persauthtest.Token, map[string]string{"authToken": "x", "authType": authType})
+			a := must(t, s, persauthtest.EndpointToken, map[string]string{"authToken": "x", "authType": authType})
 			claims, err := v.Verify(t.Context(), a.AccessToken)
 			require.NoError(t, err)
 			assert.EqualValues(t, name, claims.AuthType())
 		}
-		for e, body := range map[persauthtest.Endpoint]any{persauthtest.Token: map[string]string{}, persauthtest.Refresh: 7, persauthtest.Verify: plain} {
+		for e, body := range map[persauthtest.Endpoint]any{persauthtest.EndpointToken: map[string]string{}, persauthtest.EndpointRefresh: 7, persauthtest.EndpointVerify: plain} {
 			assert.Equal(t, http.StatusBadRequest, must(t, s, e, body).Status, e)
 		}
-		odd := must(t, s, persauthtest.Token, map[string]string{"authToken": "x", "authType": "martian"})
+		odd := must(t, s, persauthtest.EndpointToken, map[string]string{"authToken": "x", "authType": "martian"})
 		assert.Equal(t, http.StatusBadRequest, odd.Status)
 	})
 }
 
 func TestProjectKey(t *testing.T) {
 	bothWays(t, func(t *testing.T, _ *persauthtest.Issuer, s *persauthtest.Server) {
-		for _, e := range []persauthtest.Endpoint{persauthtest.Keys, persauthtest.Verify, persauthtest.Token, persauthtest.Refresh} {
+		for _, e := range []persauthtest.Endpoint{persauthtest.EndpointKeys, persauthtest.EndpointVerify, persauthtest.EndpointToken, persauthtest.EndpointRefresh} {
 			for _, key := range []string{"", "wrong", s.ProjectKey() + "0"} {
 				method, path, _ := strings.Cut(e.String(), " ")
 				r, err := http.NewRequestWithContext(t.Context(), method, s.URL()+path, nil)
@@ -224,21 +224,21 @@ func TestCounts(t *testing.T) {
 		require.NoError(t, err)
 		_, err = v.Verify(t.Context(), iss.UnpublishedToken(plain))
 		require.NoError(t, err)
-		s.Fault(persauthtest.Verify, persauthtest.Status(500))
-		must(t, s, persauthtest.Verify, map[string]string{"authToken": "x"})
-		assert.Equal(t, 2, s.Count(persauthtest.Keys))
-		assert.Equal(t, 2, s.Count(persauthtest.Verify))
-		assert.Equal(t, 4, s.Count(persauthtest.All))
-		keys := s.Requests(persauthtest.Keys)
+		s.Fault(persauthtest.EndpointVerify, persauthtest.Status(500))
+		must(t, s, persauthtest.EndpointVerify, map[string]string{"authToken": "x"})
+		assert.Equal(t, 2, s.Count(persauthtest.EndpointKeys))
+		assert.Equal(t, 2, s.Count(persauthtest.EndpointVerify))
+		assert.Equal(t, 4, s.Count(persauthtest.EndpointAll))
+		keys := s.Requests(persauthtest.EndpointKeys)
 		require.Len(t, keys, 2)
 		assert.False(t, keys[0].NoCache)
 		assert.True(t, keys[1].NoCache, "an unknown key asks past all caches")
 		assert.True(t, keys[0].Authorized)
 		assert.WithinDuration(t, iss.Clock().Now(), keys[0].At, time.Minute)
-		all := s.Requests(persauthtest.All)
+		all := s.Requests(persauthtest.EndpointAll)
 		require.Len(t, all, 4)
-		assert.Equal(t, persauthtest.Request{Endpoint: persauthtest.Verify, Authorized: true, Fault: "status 500", At: all[3].At}, all[3])
-		assert.Equal(t, "all endpoints", persauthtest.All.String())
+		assert.Equal(t, persauthtest.Request{Endpoint: persauthtest.EndpointVerify, Authorized: true, Fault: "status 500", At: all[3].At}, all[3])
+		assert.Equal(t, "all endpoints", persauthtest.EndpointAll.String())
 	})
 }
 
@@ -249,7 +249,7 @@ func TestConcurrency(t *testing.T) {
 		for range 20 {
 			callers.Go(func() {
 				for range 10 {
-					a, err := call(t, s, persauthtest.Verify, map[string]string{"authToken": iss.UserToken("acme")})
+					a, err := call(t, s, persauthtest.EndpointVerify, map[string]string{"authToken": iss.UserToken("acme")})
 					if assert.NoError(t, err) {
 						assert.Contains(t, []int{http.StatusOK, http.StatusTeapot}, a.Status)
 						assert.True(t, a.Valid)
@@ -258,12 +258,12 @@ func TestConcurrency(t *testing.T) {
 			})
 		}
 		for range 20 {
-			s.Fault(persauthtest.All, persauthtest.Status(http.StatusTeapot).Times(3))
+			s.Fault(persauthtest.EndpointAll, persauthtest.Status(http.StatusTeapot).Times(3))
 			iss.Publish(iss.UnpublishedKey())
 			s.RevokeID("nobody")
 			s.Heal()
 		}
 		callers.Wait()
-		assert.Equal(t, 200, s.Count(persauthtest.Verify))
+		assert.Equal(t, 200, s.Count(persauthtest.EndpointVerify))
 	})
 }

@@ -73,10 +73,10 @@ func (o *options) verifier(sh *shell, flags *pflag.FlagSet) (*persauth.Verifier,
 		CacheTokens: recentTokens,
 		// A log of tokens must not use up the calls that a tenant's services
 		// need.
-		Revocation: persauth.RevocationOff,
+		Revocation: persauth.RevocationOff(),
 	}
 	if o.live {
-		cfg.Revocation = persauth.RevocationAlways
+		cfg.Revocation = persauth.RevocationAlways()
 	}
 	if flags.Changed("leeway") {
 		switch {

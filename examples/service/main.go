@@ -88,7 +88,7 @@ func newService(v *persauth.Verifier, tenant string) http.Handler {
 	ours := persauth.Tenant(persauth.Fixed(tenant))
 	member := v.Require(ours, persauth.Business(persauth.PathValue("business")))
 	editor := v.Require(ours, persauth.BusinessRole(persauth.PathValue("business"), "ADMIN", "EDITOR"))
-	admin := v.Require(persauth.OfType(persauth.AuthTenant), persauth.TenantRole(persauth.Fixed(tenant), "TENANT_ADMIN"))
+	admin := v.Require(persauth.AuthTypeIn(persauth.AuthTenant), persauth.TenantRole(persauth.Fixed(tenant), "TENANT_ADMIN"))
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -204,7 +204,7 @@ func TestPERSDown(t *testing.T) {
 	defer v.Close()
 	e := newEndpoint(t, iss, configFor("nginx"))
 	e.use(&state{s, v})
-	pers.Fault(persauthtest.All, persauthtest.Status(500))
+	pers.Fault(persauthtest.EndpointAll, persauthtest.Status(500))
 	w := ask(e, shape("nginx", "GET", "/me"), iss.UserToken(tenant))
 	assert.Equal(t, 503, w.Code)
 	assert.NotEmpty(t, w.Header().Get("Retry-After"))

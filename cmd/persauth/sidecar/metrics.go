@@ -87,10 +87,13 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descReady, oneIf(s.Ready))
 	gauge(descKeys, float64(len(s.Keys.Keys)))
 	gauge(descStale, oneIf(s.Keys.Stale))
-	gauge(descRemembered, float64(s.Remembered))
+	gauge(descRemembered, float64(s.CachedTokens))
 	counter(descRefreshes, s.Counters.Keys.Refreshes)
 	counter(descFailures, s.Counters.Keys.Failures)
-	for purpose, remote := range s.Remote {
+	if s.Remote == (persauth.RemoteStatus{}) {
+		return // PERS is not asked
+	}
+	for purpose, remote := range s.Remote.ByPurpose() {
 		gauge(descAnswering, oneIf(remote.Answering), purpose)
 		counter(descAsked, remote.Calls.Asked, purpose)
 	}

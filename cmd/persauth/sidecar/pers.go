@@ -81,9 +81,9 @@ func (c *persConfig) revocation() (policy persauth.RevocationPolicy, err error) 
 	switch c.Revocation {
 	case "", "auto":
 	case "off":
-		policy = persauth.RevocationOff
+		policy = persauth.RevocationOff()
 	case "always":
-		policy = persauth.RevocationAlways
+		policy = persauth.RevocationAlways()
 	default:
 		age, err := time.ParseDuration(c.Revocation)
 		if err != nil || age <= 0 {

@@ -270,7 +270,7 @@ func testProxy(t *testing.T, b *behind) {
 	assert.Equal(t, 401, response.StatusCode, "bound, without")
 
 	// A token that PERS has to be asked about, and PERS does not answer.
-	b.pers.Fault(persauthtest.Verify, persauthtest.Status(500))
+	b.pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(500))
 	response, got = b.send(t, "GET", "/live", bearer(b.iss.SystemToken(tenant)))
 	assert.Equal(t, 503, response.StatusCode)
 	assert.NotEmpty(t, response.Header.Get("Retry-After"))

@@ -104,7 +104,7 @@ func (c ruleConfig) rule(path string) (rule, error) {
 		for i, t := range c.AuthTypes {
 			types[i] = persauth.AuthType(t)
 		}
-		guards = append(guards, persauth.OfType(types[0], types[1:]...))
+		guards = append(guards, persauth.AuthTypeIn(types[0], types[1:]...))
 	}
 	if !c.Tenant.empty() {
 		guards = append(guards, persauth.Tenant(c.Tenant.selector()))

@@ -114,7 +114,7 @@ func TestReloadNeedsKeys(t *testing.T) {
 	o.Getenv = func(string) string { return pers.ProjectKey() }
 	o.Base = persauth.Config{HTTPClient: pers.Client()}
 	e := newEndpoint(t, iss, configFor("nginx"))
-	pers.Fault(persauthtest.All, persauthtest.Status(500))
+	pers.Fault(persauthtest.EndpointAll, persauthtest.Status(500))
 	require.Nil(t, e.reload(t.Context(), o))
 	assert.Equal(t, 200, ask(e, shape("nginx", "GET", "/me"), iss.UserToken(tenant)).Code)
 	pers.Heal()
@@ -128,7 +128,7 @@ func TestReloadNeedsKeys(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	pers := persauthtest.NewServer(t, iss)
-	pers.Fault(persauthtest.All, persauthtest.Status(500))
+	pers.Fault(persauthtest.EndpointAll, persauthtest.Status(500))
 	o := options(t, iss, configFor("nginx")+"pers: {baseURL: "+pers.URL()+"}\n")
 	o.Getenv = func(string) string { return pers.ProjectKey() }
 	o.Base = persauth.Config{HTTPClient: pers.Client()} // the real clock: it spaces what is asked
@@ -150,11 +150,11 @@ func TestGracefulStop(t *testing.T) {
 	o := options(t, iss, configFor("nginx")+"pers: {baseURL: "+pers.URL()+", jwks: jwks.json, revocation: always}\n")
 	o.Getenv = func(string) string { return pers.ProjectKey() }
 	o.Base = persauth.Config{HTTPClient: pers.Client()}
-	pers.Fault(persauthtest.Verify, persauthtest.Slow(500*time.Millisecond))
+	pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(500*time.Millisecond))
 	s := runSidecar(t, o)
 	answered := make(chan int, 1)
 	go func() { answered <- decide(t, s.url, "GET", "/me", iss.UserToken(tenant)) }()
-	require.Eventually(t, func() bool { return pers.Count(persauthtest.Verify) > 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return pers.Count(persauthtest.EndpointVerify) > 0 }, 5*time.Second, time.Millisecond)
 	require.NoError(t, s.stop())
 	assert.Equal(t, 200, <-answered)
 }
