@@ -12,11 +12,12 @@ import (
 	"io"
 
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/cmd/persauth/internal/unverified"
 )
 
 const (
 	// maxToken is the longest token, in bytes, that the library looks at.
-	maxToken = 16 << 10
+	maxToken = unverified.MaxSize
 	// readSize is how much is read at once. It is more than maxToken, so that a
 	// line that may be a token is always in the buffer as a whole.
 	readSize = 64 << 10

@@ -93,9 +93,9 @@ func FuzzDecode(f *testing.F) {
 			require.ErrorIs(t, err, persauth.ErrMalformed)
 			return
 		}
-		require.Less(t, d.signature, len(token))
+		require.Less(t, d.SignatureSize, len(token))
 		e := base64.RawURLEncoding.EncodeToString
-		require.True(t, strings.HasPrefix(token, e(d.header)+"."+e(d.claims)+"."))
+		require.True(t, strings.HasPrefix(token, e(d.Header)+"."+e(d.Claims)+"."))
 		requirePrintable(t, d.describe(line{}, time.Now()))
 		out, err := d.json(answer{})
 		require.NoError(t, err)

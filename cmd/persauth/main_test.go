@@ -87,7 +87,7 @@ func payload(t testing.TB, token string) string {
 	t.Helper()
 	d, err := decode(line{token: token})
 	require.NoError(t, err)
-	return string(d.claims)
+	return string(d.Claims)
 }
 
 func valid(t testing.TB) string {

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/cmd/persauth/internal/plaintext"
 	"github.com/spf13/pflag"
 )
 
@@ -208,14 +208,5 @@ func unixTime(value string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, wrong
 	}
-	return timeAt(seconds)
-}
-
-// timeAt returns the time so many seconds after the start of 1970.
-func timeAt(seconds float64) (time.Time, error) {
-	const yearZero, yearTenThousand = -62167219200, 253402300800
-	if seconds < yearZero || seconds >= yearTenThousand {
-		return time.Time{}, errors.New("it is not in the years 0 to 9999: milliseconds, perhaps")
-	}
-	return time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC(), nil
+	return plaintext.TimeAt(seconds)
 }
