@@ -4,9 +4,9 @@ package persauth_test
 
 import (
 	"context"
+	"encoding/binary"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"testing"
 	"time"
 
@@ -95,7 +95,9 @@ type anew struct {
 	n int
 }
 
-func (a *anew) Claim(ctx context.Context, id string, until time.Time) (bool, error) {
+func (a *anew) Claim(ctx context.Context, p persauth.UsedProof) (bool, error) {
 	a.n++
-	return a.ReplayStore.Claim(ctx, id[:34]+strconv.Itoa(1e8+a.n), until)
+	binary.NativeEndian.PutUint64(p.ID[:], uint64(a.n))
+	binary.NativeEndian.PutUint64(p.Subject[:], uint64(a.n%64))
+	return a.ReplayStore.Claim(ctx, p)
 }

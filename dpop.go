@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"slices"
@@ -112,7 +113,7 @@ func (p *proofs) check(r *http.Request, found credentials, claims *Claims) (oldN
 		return false, err
 	}
 	// Last, so that a proof that is not good uses up nothing.
-	return t.oldNonce, p.once(r.Context(), t)
+	return t.oldNonce, p.once(r.Context(), t, claims)
 }
 
 // verify checks a proof in all but whether it was used before (§4.3): what is
@@ -229,13 +230,16 @@ func (p *proofs) checkClaims(t *proof, method, target, token string) error {
 	return nil
 }
 
-// once refuses a proof that was used before. The id is of the key, too: nobody
-// can use up the ids of another client. It is remembered for as long as any
-// instance may still accept the proof, by a clock that is a little behind.
-func (p *proofs) once(ctx context.Context, t *proof) error {
-	id := sha256.Sum256(append(append(append(t.free(), t.key.key.Thumbprint...), 0), t.claims.jti...))
-	until := t.claims.iat.add(p.cfg.MaxAge + p.leeway)
-	first, err := p.cfg.Replays.Claim(ctx, base64.RawURLEncoding.EncodeToString(id[:]), until.time())
+// once refuses a proof that was used before (§11.1). Its id depends on the key,
+// too: nobody can use up the ids of another client. It is remembered for as long as
+// any instance may still accept the proof, by a clock that is a little behind.
+func (p *proofs) once(ctx context.Context, t *proof, claims *Claims) error {
+	used := UsedProof{
+		ID:      sha256.Sum256(append(append(append(t.free(), t.key.key.Thumbprint...), 0), t.claims.jti...)),
+		Subject: subjectDigest(t.free(), claims),
+		Until:   t.claims.iat.add(p.cfg.MaxAge + p.leeway).time(),
+	}
+	first, err := p.cfg.Replays.Claim(ctx, used)
 	switch {
 	case err != nil:
 		return &Error{Check: "dpop jti", Want: "to know whether the proof was used before", Got: "no answer", Err: ErrUnavailable, Cause: err}
@@ -243,6 +247,17 @@ func (p *proofs) once(ctx context.Context, t *proof) error {
 		return &Error{Check: "dpop jti", Want: "a proof that was not used before", Got: "one that was", Err: ErrReplay}
 	}
 	return nil
+}
+
+// subjectDigest names the account behind a token. Where tokens have no "sub", the
+// key must do. The length of the tenant keeps it apart from what follows.
+func subjectDigest(room []byte, claims *Claims) [sha256.Size]byte {
+	tenant, kind, account := claims.TenantID(), byte('s'), claims.Subject()
+	if account == "" {
+		kind, account = 'k', claims.Confirmation()
+	}
+	room = append(binary.BigEndian.AppendUint32(room, uint32(len(tenant))), tenant...)
+	return sha256.Sum256(append(append(room, kind), account...))
 }
 
 // badProof says what is wrong with a proof itself.

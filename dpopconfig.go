@@ -55,10 +55,12 @@ type DPoP struct {
 	// Replays remembers the proofs that were used. nil: in memory, for one
 	// instance.
 	Replays ReplayStore
-	// MaxReplays bounds that memory. Where it is full, proofs are refused
-	// with ErrUnavailable. Default 100,000, of about 100 bytes each. A proof is
-	// kept for MaxAge and twice the leeway at most: two minutes by default, so
-	// this is enough for 800 requests a second.
+	// MaxReplays bounds that memory. Default 100,000, of about 50 bytes each. A
+	// proof is kept for MaxAge and twice the leeway at most: two minutes by
+	// default, so this is enough for 800 requests a second. Where it is full,
+	// proofs are refused with ErrUnavailable. One subject (tenant and "sub") has
+	// at most a sixteenth of it, 50 requests a second by default, and is refused
+	// alone beyond that.
 	MaxReplays int
 }
 

@@ -4,64 +4,110 @@ package persauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"sync"
 	"time"
 )
 
-// ReplayStore remembers which proofs were used. Several instances that share one
-// take each proof once between them; verifiers that one request passes in turn
-// must not. It must be safe for concurrent use, and should not take long: a
+// ReplayStore remembers which proofs were used. Instances that share one accept
+// each proof once between them; verifiers that the same request passes one after
+// the other must not share one. It must be safe for concurrent use, and fast: a
 // request waits for it.
 type ReplayStore interface {
-	// Claim notes id, which is 43 characters of base64url, until a time or
-	// longer, and reports whether it had not been noted before: of any number
-	// of callers at once exactly one is the first. An error refuses the proof
-	// with ErrUnavailable.
-	Claim(ctx context.Context, id string, until time.Time) (first bool, err error)
+	// Claim stores p.ID until p.Until or longer, and reports whether it was not
+	// stored yet: of concurrent calls with one ID exactly one is the first. An
+	// error refuses the proof with ErrUnavailable.
+	Claim(ctx context.Context, p UsedProof) (first bool, err error)
 }
 
-// replaySpans is in how many parts ids are forgotten.
-const replaySpans = 8
+// UsedProof is what a [ReplayStore] stores of a proof that passed all other checks.
+type UsedProof struct {
+	// ID is the SHA-256 digest of the client's key and the proof's "jti".
+	ID [sha256.Size]byte
+	// Subject is the SHA-256 digest of the token's tenant and "sub", or of its
+	// tenant and "cnf.jkt" where there is no "sub". A store should bound how much
+	// one subject stores: a client can make any number of keys and get tokens for
+	// them, but not as many accounts. The digest hides neither of the two from
+	// someone who can guess them.
+	Subject [sha256.Size]byte
+	// Until is the time after which no instance accepts the proof any more.
+	Until time.Time
+}
+
+const (
+	// replaySpans is in how many parts ids are forgotten.
+	replaySpans = 8
+	// subjectShare is the part of the memory that one subject may fill.
+	subjectShare = 16
+)
+
+var (
+	errReplaysFull  = errors.New("the memory of used proofs is full: DPoP.MaxReplays")
+	errSubjectsFull = errors.New("the token's subject has its share of the memory of used proofs: a sixteenth of DPoP.MaxReplays")
+)
 
 // memoryReplays is a ReplayStore for one instance. When it is full it refuses
-// new ids: to forget one before its time would let its proof be used again.
+// new ids: to forget one before its time would let its proof be used again. One
+// subject cannot fill it.
 type memoryReplays struct {
-	limit int
-	span  instant // how coarsely ids are forgotten
-	now   func() time.Time
+	limit, share int     // in all, and for one subject
+	span         instant // how coarsely ids are forgotten
+	now          func() time.Time
 
 	mu     sync.Mutex
-	spans  map[instant]map[string]struct{} // by the span at whose begin they go
+	spans  map[instant]*replaySpan // by the span at whose begin they go
 	length int
+}
+
+// replayDigest is half of a SHA-256 digest. Two that collide by accident would
+// refuse a proof, never accept one twice, and 128 bits do not collide by accident.
+type replayDigest [16]byte
+
+// replaySpan holds the ids that are forgotten together. It counts per subject, so
+// that the counts go with them: there are never more subjects than ids.
+type replaySpan struct {
+	ids      map[replayDigest]struct{}
+	subjects map[replayDigest]int
 }
 
 // newMemoryReplays makes a memory for ids that are to be kept for window at most.
 func newMemoryReplays(limit int, window time.Duration, now func() time.Time) *memoryReplays {
 	span := instant(window.Microseconds()/replaySpans + 1)
-	return &memoryReplays{limit: limit, span: span, now: now, spans: make(map[instant]map[string]struct{})}
+	return &memoryReplays{limit: limit, share: max(1, limit/subjectShare), span: span, now: now,
+		spans: make(map[instant]*replaySpan)}
 }
 
-func (m *memoryReplays) Claim(_ context.Context, id string, until time.Time) (bool, error) {
-	end := instantOf(until)/m.span + 1
+func (m *memoryReplays) Claim(_ context.Context, p UsedProof) (bool, error) {
+	id, subject := replayDigest(p.ID[:16]), replayDigest(p.Subject[:16])
+	end := instantOf(p.Until)/m.span + 1
 	now := instantOf(m.now()) / m.span
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for e, ids := range m.spans {
+	held := 0 // by the subject
+	for e, span := range m.spans {
 		if e <= now {
-			m.length -= len(ids)
+			m.length -= len(span.ids)
 			delete(m.spans, e)
-		} else if _, used := ids[id]; used {
+		} else if _, used := span.ids[id]; used {
 			return false, nil
+		} else {
+			held += span.subjects[subject]
 		}
 	}
-	if m.length >= m.limit {
-		return false, errors.New("the memory of used proofs is full: DPoP.MaxReplays")
+	switch {
+	case held >= m.share:
+		return false, errSubjectsFull
+	case m.length >= m.limit:
+		return false, errReplaysFull
 	}
-	if m.spans[end] == nil {
-		m.spans[end] = make(map[string]struct{})
+	span := m.spans[end]
+	if span == nil {
+		span = &replaySpan{make(map[replayDigest]struct{}), make(map[replayDigest]int)}
+		m.spans[end] = span
 	}
-	m.spans[end][id] = struct{}{}
+	span.ids[id] = struct{}{}
+	span.subjects[subject]++
 	m.length++
 	return true, nil
 }

@@ -3,9 +3,16 @@ package persauth_test
 // A proof is good once (RFC 9449 §11.1), and for one nonce (§8, §9).
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"maps"
 	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -81,45 +88,121 @@ func TestProofStaysUsed(t *testing.T) {
 	}
 }
 
-// A flood stays within the bound: who comes later is refused, and nobody is
-// forgotten for it. When time has passed there is room again.
+// as lets the client act for another account, with a token of its own.
+func (b *bound) as(claims map[string]any) *bound {
+	other := *b
+	claims["tenantId"] = cmp.Or(claims["tenantId"], any("acme"))
+	other.token = b.iss.BoundToken(b.client, claims)
+	return &other
+}
+
+// A flood stays within the bound: later proofs are refused, and none is forgotten
+// for them. When time has passed there is room again.
 func TestReplayBound(t *testing.T) {
 	b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxReplays = 8 })
-	var proofs []string
-	for range 8 {
-		proofs = append(proofs, b.proof())
-		require.NoError(t, b.send(proofs[len(proofs)-1]))
+	var proofs []func() error
+	for i := range 8 {
+		b := b.as(map[string]any{"sub": strconv.Itoa(i)})
+		proof := b.proof()
+		proofs = append(proofs, func() error { return b.send(proof) })
+		require.NoError(t, b.send(proof))
 	}
 	late := b.proof()
 	for range 100 {
 		require.ErrorIs(t, b.send(b.proof()), persauth.ErrUnavailable)
 		require.ErrorIs(t, b.send(late), persauth.ErrUnavailable)
 	}
-	for _, proof := range proofs {
-		require.ErrorIs(t, b.send(proof), persauth.ErrReplay)
+	for _, send := range proofs {
+		require.ErrorIs(t, send(), persauth.ErrReplay)
 	}
 	// A proof that is not good does not even get there.
 	require.ErrorIs(t, b.send(b.proof(persauthtest.ProofClaim("htm", "PUT"))), persauth.ErrProof)
 
 	b.iss.Clock().Advance(2 * time.Minute)
-	for range 8 {
+	for i := range 8 {
+		b := b.as(map[string]any{"sub": strconv.Itoa(i)})
 		require.NoError(t, b.send(b.proof()))
 	}
 	require.ErrorIs(t, b.send(b.proof()), persauth.ErrUnavailable)
 	require.ErrorIs(t, b.send(late), persauth.ErrProof, "too old by now")
 }
 
+// One account has a sixteenth of the memory, however many tokens and keys it has.
+// It is refused beyond that, and nobody else is.
+func TestReplayBoundOfOneSubject(t *testing.T) {
+	const share = 4
+	for name, c := range map[string]struct {
+		flooder func(b *bound, i int) *bound
+		others  []map[string]any
+	}{
+		"one token": {
+			func(b *bound, _ int) *bound { return b },
+			[]map[string]any{{"sub": "another"}, {"tenantId": "umbrella"}, {"tenantId": "acmes", "sub": "omebody"}},
+		},
+		"many tokens": {
+			func(b *bound, _ int) *bound { return b.as(map[string]any{}) },
+			[]map[string]any{{"sub": "another"}},
+		},
+		"many keys": {
+			func(b *bound, _ int) *bound {
+				other := *b
+				other.client = b.iss.DPoPClient("EdDSA")
+				return other.as(map[string]any{})
+			},
+			[]map[string]any{{"sub": "another"}},
+		},
+		"no subject": {
+			func(b *bound, _ int) *bound { return b.as(map[string]any{"sub": nil}) },
+			[]map[string]any{{}, {"sub": "another"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxReplays = 16 * share })
+			for i := range share {
+				b := c.flooder(b, i)
+				require.NoError(t, b.send(b.proof()))
+				b.iss.Clock().Advance(10 * time.Second) // its share counts over all spans
+			}
+			for i := range 3 * 16 * share {
+				b := c.flooder(b, i)
+				require.ErrorIs(t, b.send(b.proof()), persauth.ErrUnavailable)
+			}
+			for _, claims := range c.others {
+				b := b.as(claims)
+				for range share {
+					require.NoError(t, b.send(b.proof()))
+				}
+				require.ErrorIs(t, b.send(b.proof()), persauth.ErrUnavailable)
+			}
+			b.iss.Clock().Advance(3 * time.Minute)
+			b = c.flooder(b, 0)
+			require.NoError(t, b.send(b.proof()), "the share comes back")
+		})
+	}
+}
+
+// Tokens without a subject are told apart by their keys: they must not share one
+// part of the memory.
+func TestReplayBoundWithoutSubjects(t *testing.T) {
+	b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxReplays = 16 })
+	for range 16 {
+		b.client = b.iss.DPoPClient("EdDSA")
+		b.token = b.iss.BoundToken(b.client, map[string]any{"sub": nil})
+		require.NoError(t, b.send(b.proof()))
+	}
+}
+
 // Under constant load the memory goes up to what the window holds, and no further.
 func TestReplaysUnderLoad(t *testing.T) {
 	clock := new(persauthtest.Clock)
 	clock.Set(time.Unix(1_900_000_000, 0))
-	const window, perSecond = 90 * time.Second, 10
+	const window, perSecond = 90 * time.Second, 20
 	// Forgotten in eighths: at most one more than the window has.
 	store := persauth.NewMemoryReplays(perSecond*(90+90/8+2), window, clock.Now)
 	for second := range 1000 {
 		for i := range perSecond {
-			id := string(rune('a'+i)) + time.Duration(second).String()
-			first, err := store.Claim(t.Context(), id, clock.Now().Add(window))
+			id := sha256.Sum256([]byte{byte(second >> 8), byte(second), byte(i)})
+			first, err := store.Claim(t.Context(), persauth.UsedProof{ID: id, Subject: [32]byte{byte(i)}, Until: clock.Now().Add(window)})
 			require.NoError(t, err, "second %d", second)
 			require.True(t, first)
 		}
@@ -127,28 +210,71 @@ func TestReplaysUnderLoad(t *testing.T) {
 	}
 }
 
+// A flood takes no more memory than is said: also when each proof is of another
+// subject.
+func TestReplayMemory(t *testing.T) {
+	const limit = 100_000
+	for _, c := range []struct {
+		name     string
+		subjects uint64
+		atMost   uint64 // bytes for each proof
+	}{
+		{"some subjects", 100, 60},
+		{"a subject for each proof", limit, 130},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clock := new(persauthtest.Clock)
+			clock.Set(time.Unix(1_900_000_000, 0))
+			store := persauth.NewMemoryReplays(limit, 2*time.Minute, clock.Now)
+			before := heapInUse()
+			var held uint64
+			for i := range uint64(2 * limit) {
+				p := persauth.UsedProof{Until: clock.Now().Add(time.Duration(i%120) * time.Second)}
+				binary.BigEndian.PutUint64(p.ID[:], i)
+				binary.BigEndian.PutUint64(p.Subject[:], i%c.subjects)
+				if first, err := store.Claim(t.Context(), p); err == nil && first {
+					held++
+				}
+			}
+			grown := heapInUse() - before
+			assert.EqualValues(t, limit, held)
+			assert.Less(t, grown/limit, c.atMost)
+			t.Logf("%d bytes for each proof", grown/limit)
+			runtime.KeepAlive(store)
+		})
+	}
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
 // sharedStore is a store for several instances.
 type sharedStore struct {
 	mu     sync.Mutex
-	seen   map[string]time.Time
+	seen   map[[32]byte]persauth.UsedProof
 	err    error
 	claims int
 }
 
-func (s *sharedStore) Claim(ctx context.Context, id string, until time.Time) (bool, error) {
+func (s *sharedStore) Claim(ctx context.Context, p persauth.UsedProof) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims++
 	if s.err != nil {
 		return false, s.err
 	}
-	if _, used := s.seen[id]; used {
+	if _, used := s.seen[p.ID]; used {
 		return false, ctx.Err()
 	}
 	if s.seen == nil {
-		s.seen = map[string]time.Time{}
+		s.seen = map[[32]byte]persauth.UsedProof{}
 	}
-	s.seen[id] = until
+	s.seen[p.ID] = p
 	return true, nil
 }
 
@@ -164,12 +290,13 @@ func TestSharedReplayStore(t *testing.T) {
 	require.ErrorIs(t, two.send(proof), persauth.ErrReplay)
 	require.NoError(t, two.send(two.proof()))
 	require.Len(t, store.seen, 2)
-	for id, until := range store.seen {
-		assert.Len(t, id, 43)
-		assert.Regexp(t, "^[A-Za-z0-9_-]+$", id)
+	subjects := map[[32]byte]int{}
+	for _, used := range store.seen {
+		subjects[used.Subject]++
 		// MaxAge and the leeway, for an instance whose clock is behind.
-		assert.Equal(t, one.iss.Clock().Now().Add(90*time.Second).UTC(), until.UTC())
+		assert.Equal(t, one.iss.Clock().Now().Add(90*time.Second).UTC(), used.Until.UTC())
 	}
+	assert.Equal(t, []int{2}, slices.Collect(maps.Values(subjects)), "both are of one subject")
 
 	// What is wrong with a proof is seen before the store is asked.
 	asked := store.claims
