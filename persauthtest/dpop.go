@@ -25,13 +25,13 @@ func (iss *Issuer) DPoPClient(algorithm string) *DPoPClient {
 }
 
 // BoundToken is [Issuer.Token], bound to the key of a client: its "cnf" has the
-// thumbprint.
+// thumbprint. As with Token, nil claims are none of one's own.
 func (iss *Issuer) BoundToken(client *DPoPClient, claims any) string {
 	iss.t.Helper()
-	members := map[string]json.RawMessage{}
-	if err := json.Unmarshal(iss.payload(claims), &members); err != nil {
-		iss.t.Fatalf("persauthtest: %v", err)
+	if client == nil || client.key == nil {
+		iss.t.Fatalf("persauthtest: a token is bound to a client of Issuer.DPoPClient")
 	}
+	members := iss.members(claims)
 	members["cnf"] = marshal(map[string]string{"jkt": client.Thumbprint()})
 	return iss.Token(members)
 }

@@ -149,7 +149,8 @@ func (iss *Issuer) Retire(keys ...*Key) {
 
 // Token signs claims, a map or a struct that JSON can encode. What a token of
 // PERS always has is filled in where it is missing: "sub", "tenantId", "jti",
-// "iat", and an "exp" 15 minutes from now. A claim that is null is left out.
+// "iat", and an "exp" 15 minutes from now. A claim that is null is left out. nil
+// claims are none of one's own.
 func (iss *Issuer) Token(claims any) string {
 	return iss.sign(iss.current(), nil, claims)
 }
@@ -160,8 +161,12 @@ func (iss *Issuer) TokenWithHeader(header map[string]any, claims any) string {
 	return iss.sign(iss.current(), header, claims)
 }
 
-// TokenBy is Token, signed with a key of one's choice.
-func (iss *Issuer) TokenBy(key *Key, claims any) string { return iss.sign(key, nil, claims) }
+// TokenBy is Token, signed with a key of one's choice: one of [NewKey] or of an
+// issuer. The test fails for a Key literal, which has no private key.
+func (iss *Issuer) TokenBy(key *Key, claims any) string {
+	iss.t.Helper()
+	return iss.sign(key, nil, claims)
+}
 
 func (iss *Issuer) current() *Key {
 	iss.mu.Lock()
@@ -171,20 +176,33 @@ func (iss *Issuer) current() *Key {
 
 func (iss *Issuer) sign(key *Key, header map[string]any, claims any) string {
 	iss.t.Helper()
+	if key == nil || key.private == nil {
+		iss.t.Fatalf("persauthtest: the key cannot sign: it was not made by NewKey")
+	}
 	return key.Sign(key.header(header), iss.payload(claims))
 }
 
-// payload returns claims as JSON, with what every token has.
-func (iss *Issuer) payload(claims any) []byte {
+// members returns claims as a JSON object.
+func (iss *Issuer) members(claims any) map[string]json.RawMessage {
 	iss.t.Helper()
 	raw, err := json.Marshal(claims)
 	if err != nil {
 		iss.t.Fatalf("persauthtest: claims: %v", err)
 	}
 	members := map[string]json.RawMessage{}
-	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+	if err := json.Unmarshal(raw, &members); err != nil {
 		iss.t.Fatalf("persauthtest: claims must be a JSON object, and are %s", raw)
 	}
+	if members == nil {
+		return map[string]json.RawMessage{} // claims are null
+	}
+	return members
+}
+
+// payload returns claims as JSON, with what every token has.
+func (iss *Issuer) payload(claims any) []byte {
+	iss.t.Helper()
+	members := iss.members(claims)
 	iss.mu.Lock()
 	iss.serial++
 	serial := iss.serial

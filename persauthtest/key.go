@@ -24,7 +24,8 @@ import (
 )
 
 // Key is a private key that signs tokens, with the kid and the algorithm that
-// its tokens name. It is immutable and safe for concurrent use.
+// its tokens name. Make one with [NewKey]: a literal has no private key, and
+// cannot sign. It is immutable and safe for concurrent use.
 type Key struct {
 	// ID is the key's "kid".
 	ID string
@@ -119,7 +120,15 @@ func seededPrime(stream *mathrand.ChaCha8) *big.Int {
 
 // Public returns the public key: an *rsa.PublicKey, *ecdsa.PublicKey or
 // ed25519.PublicKey.
-func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
+func (k *Key) Public() crypto.PublicKey { return k.signer().Public() }
+
+// signer returns the private key. A Key literal has none.
+func (k *Key) signer() crypto.Signer {
+	if k == nil || k.private == nil {
+		panic("persauthtest: the key cannot sign: it was not made by NewKey")
+	}
+	return k.private
+}
 
 // JWK returns the public key as a JSON Web Key (RFC 7517).
 func (k *Key) JWK() []byte {
@@ -159,7 +168,7 @@ func (k *Key) Signature(input []byte) []byte {
 	if k.Algorithm[0] == 'P' {
 		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
 	}
-	signature, err := k.private.Sign(rand.Reader, digest, options)
+	signature, err := k.signer().Sign(rand.Reader, digest, options)
 	must(err)
 	if curve := curves[k.Algorithm]; curve != nil {
 		var der struct{ R, S *big.Int }
