@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/persauth/persauth"
 )
@@ -18,10 +17,7 @@ import (
 // DefaultBusiness is the business of tokens for which none is named.
 const DefaultBusiness = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
-const (
-	otherBusiness = "9b2d3c14-5a86-4f0e-8d27-61c0a7e4f3b8"
-	refreshLife   = 24 * time.Hour
-)
+const otherBusiness = "9b2d3c14-5a86-4f0e-8d27-61c0a7e4f3b8"
 
 // exchange is a request and the way to its answer.
 type exchange struct {
@@ -36,16 +32,27 @@ type exchange struct {
 type reply struct {
 	status int
 	body   []byte
+	header map[string]string
+	// commit makes happen what the answer tells of, and is called when it is
+	// sent with a 2xx status. It returns what is sent: another answer, where
+	// something else was faster. nil: nothing happens.
+	commit func() reply
 }
 
-func ok(value any) reply { return reply{http.StatusOK, marshal(value)} }
+func ok(value any) reply { return reply{status: http.StatusOK, body: marshal(value)} }
 
 // problem is an answer that tells what is wrong.
 func problem(status int, message string) reply {
-	return reply{status, marshal(map[string]any{"statusCode": status, "message": message})}
+	return reply{status: status, body: marshal(map[string]any{"statusCode": status, "message": message})}
 }
 
 func (x *exchange) send(a reply) {
+	if a.commit != nil && a.status >= 200 && a.status <= 299 {
+		a = a.commit()
+	}
+	for name, value := range a.header {
+		x.w.Header().Set(name, value)
+	}
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	x.w.WriteHeader(a.status)
@@ -59,17 +66,9 @@ func (x *exchange) right() reply {
 		return problem(http.StatusUnauthorized, "the header x-project-key does not have the project key")
 	}
 	if x.endpoint == EndpointKeys {
-		return reply{http.StatusOK, s.iss.JWKS()}
+		return reply{status: http.StatusOK, body: s.iss.JWKS()}
 	}
-	var asked struct {
-		AuthToken    string            `json:"authToken"`
-		RefreshToken string            `json:"refreshToken"`
-		AuthType     persauth.AuthType `json:"authType"`
-		Context      struct {
-			BusinessID string `json:"businessId"`
-			TenantID   string `json:"tenantId"`
-		} `json:"context"`
-	}
+	var asked question
 	media, _, _ := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
 	if media != "application/json" || json.Unmarshal(x.body, &asked) != nil {
 		return problem(http.StatusBadRequest, "want an object as application/json")
@@ -78,34 +77,24 @@ func (x *exchange) right() reply {
 	case x.endpoint == EndpointRefresh && asked.RefreshToken == "":
 		return problem(http.StatusBadRequest, "refreshToken should not be empty")
 	case x.endpoint == EndpointRefresh:
-		return s.refresh(asked.RefreshToken)
+		return x.refresh(asked.RefreshToken)
 	case asked.AuthToken == "":
 		return problem(http.StatusBadRequest, "authToken should not be empty")
 	case x.endpoint == EndpointVerify:
 		return ok(s.judge(asked.AuthToken))
 	}
-	caller := map[string]any{"authType": asked.AuthType}
-	if asked.Context.TenantID != "" {
-		caller["tenantId"] = asked.Context.TenantID
-	}
-	switch asked.AuthType {
-	case "", persauth.AuthUser:
-		caller["authType"] = persauth.AuthUser
-	case persauth.AuthBusiness:
-		if asked.Context.BusinessID == "" {
-			return reply{http.StatusBadRequest, marshal(map[string]any{
-				"statusCode": http.StatusBadRequest,
-				"message":    "MULTIPLE_CONTEXT_SELECTION_REQUIRED",
-				"options":    []map[string]string{{"businessId": DefaultBusiness}, {"businessId": otherBusiness}},
-			})}
-		}
-		caller["businessId"], caller["role"] = asked.Context.BusinessID, "ADMIN"
-	case persauth.AuthTenant:
-		caller["role"] = "TENANT_ADMIN"
-	default:
-		return problem(http.StatusBadRequest, "authType must be one of user, business and tenant")
-	}
-	return s.pair(caller)
+	return x.signIn(asked)
+}
+
+// question is the body of a request.
+type question struct {
+	AuthToken    string            `json:"authToken"`
+	RefreshToken string            `json:"refreshToken"`
+	AuthType     persauth.AuthType `json:"authType"`
+	Context      struct {
+		BusinessID string `json:"businessId"`
+		TenantID   string `json:"tenantId"`
+	} `json:"context"`
 }
 
 // verdict is the answer of /auth/verify.
@@ -169,25 +158,4 @@ func claimsOf(token string) (claims map[string]any) {
 func decode(segment string) []byte {
 	raw, _ := base64.RawURLEncoding.DecodeString(segment)
 	return raw
-}
-
-// pair issues an access token and a refresh token for a caller.
-func (s *Server) pair(caller map[string]any) reply {
-	again := map[string]any{"tokenType": "refresh", "exp": s.iss.clock.Now().Add(refreshLife).Unix()}
-	for name, value := range caller {
-		again[name] = value
-	}
-	return ok(map[string]string{"accessToken": s.iss.Token(caller), "refreshToken": s.iss.SymmetricToken(again)})
-}
-
-// refresh issues a new pair for the caller of a refresh token.
-func (s *Server) refresh(token string) reply {
-	claims := claimsOf(token)
-	if !s.judge(token).Valid || claims["tokenType"] != "refresh" {
-		return problem(http.StatusUnauthorized, "Invalid refresh token")
-	}
-	for _, name := range []string{"tokenType", "exp", "iat", "jti"} {
-		delete(claims, name)
-	}
-	return s.pair(claims)
 }

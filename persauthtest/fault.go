@@ -126,7 +126,7 @@ func RedirectTo(url string) Fault {
 
 // Answer is an answer of one's own, whoever asks.
 func Answer(status int, body string) Fault {
-	return fault(fmt.Sprintf("answer %d", status), func(x *exchange) { x.send(reply{status, []byte(body)}) })
+	return fault(fmt.Sprintf("answer %d", status), func(x *exchange) { x.send(reply{status: status, body: []byte(body)}) })
 }
 
 // lie is an untrue verdict for any token, good or bad.

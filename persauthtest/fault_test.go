@@ -83,6 +83,9 @@ func TestFaults(t *testing.T) {
 						}
 					}
 					s.Heal()
+					if e == persauthtest.EndpointRefresh && a.Status == http.StatusOK && a.RefreshToken != "" {
+						body = map[string]string{"refreshToken": a.RefreshToken} // the one before was used up
+					}
 					looksRight(t, e, must(t, s, e, body))
 				}
 			})

@@ -73,8 +73,10 @@ type Server struct {
 	faults   [endpoints]*script // nil: the endpoint is in order
 	counts   [endpoints]int
 	requests []Request
-	revoked  map[string]bool // by signing input
-	ids      map[string]bool // revoked, by "jti"
+
+	sessions    *sessions
+	memberships []Membership // of the callers; nil: two, and any other business
+	dpopNonce   string       // asked for at /auth/token and /auth/refresh; empty: none is
 }
 
 // Request is what a [Server] was asked. It holds neither tokens nor the project
@@ -95,7 +97,12 @@ type Request struct {
 // ServerOption changes what [NewServer] makes.
 type ServerOption func(*serverOptions)
 
-type serverOptions struct{ inMemory bool }
+type serverOptions struct {
+	inMemory    bool
+	memberships []Membership
+	reuseGrace  time.Duration
+	nonces      bool
+}
 
 // InMemory makes a server without a socket: only [Server.Client] reaches it. It
 // works in a bubble of testing/synctest, when it is made there.
@@ -111,7 +118,10 @@ func NewServer(t TB, iss *Issuer, options ...ServerOption) *Server {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{iss: iss, t: t, projectKey: hex.EncodeToString(iss.derive("project key")), closing: ctx,
-		mux: http.NewServeMux(), revoked: make(map[string]bool), ids: make(map[string]bool)}
+		mux: http.NewServeMux(), sessions: newSessions(iss.clock, chosen.reuseGrace), memberships: chosen.memberships}
+	if chosen.nonces {
+		s.dpopNonce = encode(iss.derive("nonce")[:16])
+	}
 	for i, route := range routes {
 		s.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) { s.serve(Endpoint(i), w, r) })
 	}
@@ -168,19 +178,12 @@ func (s *Server) Verifier(changes ...func(*persauth.Config)) *persauth.Verifier 
 	return v
 }
 
-// Revoke makes /auth/verify refuse a token from now on.
-func (s *Server) Revoke(token string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.revoked[signingInput(token)] = true
-}
+// Revoke makes /auth/verify refuse a token from now on, and /auth/refresh where
+// it is a refresh token.
+func (s *Server) Revoke(token string) { s.sessions.revoke(signingInput(token), s.iss.life(token)) }
 
 // RevokeID makes /auth/verify refuse all tokens with a "jti" from now on.
-func (s *Server) RevokeID(jti string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ids[jti] = true
-}
+func (s *Server) RevokeID(jti string) { s.sessions.revoke(jtiPrefix+jti, systemLife) }
 
 // Count returns how many requests an endpoint has got, also those that met a
 // fault or had no project key. An HTTP client may send a GET twice when its
@@ -245,9 +248,7 @@ func (s *Server) authorized(r *http.Request) bool {
 
 // isRevoked looks a token up.
 func (s *Server) isRevoked(token, jti string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.revoked[signingInput(token)] || s.ids[jti]
+	return s.sessions.isRevoked(signingInput(token)) || s.sessions.isRevoked(jtiPrefix+jti)
 }
 
 // signingInput is a token without its signature: with ECDSA anyone can write a
