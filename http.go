@@ -28,9 +28,8 @@ func (v *Verifier) VerifyRequest(r *http.Request) (*Claims, error) {
 	return a.claims, nil
 }
 
-// authenticated is the context of a request whose caller is known.
+// authenticated is a caller who is known.
 type authenticated struct {
-	context.Context
 	verifier *Verifier
 	found    credentials
 	claims   *Claims
@@ -38,15 +37,32 @@ type authenticated struct {
 	oldNonce bool
 }
 
-// callerKey is the context key of the innermost *authenticated. The outer ones
-// are found under their verifier.
+// callerContext is the context of a request whose caller is known. It holds the
+// credentials behind a pointer, so that none is printed with it: see printing.go.
+type callerContext struct {
+	context.Context
+	caller *authenticated
+}
+
+// withCaller returns ctx with a caller in it, made in one piece.
+func withCaller(ctx context.Context, caller authenticated) context.Context {
+	both := &struct {
+		context callerContext
+		caller  authenticated
+	}{caller: caller}
+	both.context = callerContext{ctx, &both.caller}
+	return &both.context
+}
+
+// callerKey is the context key of the innermost caller. The outer ones are found
+// under their verifier.
 type callerKey struct{}
 
-func (a *authenticated) Value(key any) any {
-	if key == (callerKey{}) || key == any(a.verifier) {
-		return a
+func (c *callerContext) Value(key any) any {
+	if key == (callerKey{}) || key == any(c.caller.verifier) {
+		return c.caller
 	}
-	return a.Context.Value(key)
+	return c.Context.Value(key)
 }
 
 // verifyRequest returns who sent the request, without a context.
@@ -147,7 +163,7 @@ func (v *Verifier) authenticate(w http.ResponseWriter, r *http.Request) (*http.R
 	if a.oldNonce {
 		v.proofs.offerNonce(w.Header())
 	}
-	return r.WithContext(&authenticated{ctx, v, a.found, a.claims, a.oldNonce}), a.claims
+	return r.WithContext(withCaller(ctx, a)), a.claims
 }
 
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {

@@ -22,34 +22,38 @@ type KeySource interface {
 	open() (body []byte, origin keyOrigin, err error)
 }
 
+// keySource is every KeySource. What it reads is in a function, which fmt never
+// looks into, also where it finds a KeySource in an unexported field.
+type keySource struct {
+	name string // for people
+	read func() (body []byte, origin keyOrigin, err error)
+}
+
+func (s *keySource) open() ([]byte, keyOrigin, error) { return s.read() }
+
 // StaticKeys are keys from the JSON of a JWK Set (RFC 7517 §5). They have no
 // age.
-func StaticKeys(jwks []byte) KeySource { return staticKeys(bytes.Clone(jwks)) }
-
-type staticKeys []byte
-
-func (s staticKeys) open() ([]byte, keyOrigin, error) { return s, nil, nil }
+func StaticKeys(jwks []byte) KeySource {
+	jwks = bytes.Clone(jwks)
+	return &keySource{fmt.Sprintf("StaticKeys(%d bytes)", len(jwks)),
+		func() ([]byte, keyOrigin, error) { return jwks, nil, nil }}
+}
 
 // FSKeys are keys from a JWK Set in a file of fsys, an [embed.FS] for instance.
 // The file is read once, in [New]. The keys have no age.
-func FSKeys(fsys fs.FS, name string) KeySource { return fsKeys{fsys, name} }
-
-type fsKeys struct {
-	fsys fs.FS
-	name string
-}
-
-func (s fsKeys) open() ([]byte, keyOrigin, error) {
-	if s.fsys == nil {
-		return nil, nil, errors.New("the file system is nil")
-	}
-	file, err := s.fsys.Open(s.name)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.Close()
-	body, err := readLimited(file, maxSetSize)
-	return body, nil, err
+func FSKeys(fsys fs.FS, name string) KeySource {
+	return &keySource{fmt.Sprintf("FSKeys(%q)", name), func() ([]byte, keyOrigin, error) {
+		if fsys == nil {
+			return nil, nil, errors.New("the file system is nil")
+		}
+		file, err := fsys.Open(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer file.Close()
+		body, err := readLimited(file, maxSetSize)
+		return body, nil, err
+	}}
 }
 
 // FileKeys are keys from a JWK Set in the file at path, which must be a regular
@@ -59,13 +63,11 @@ func (s fsKeys) open() ([]byte, keyOrigin, error) {
 // ConfigMap. A token with an unknown key id has it read at once. A new content
 // that is not a usable key set is reported in [Status], and the keys from before
 // stay in use. The keys have no age.
-func FileKeys(path string) KeySource { return fileKeys(path) }
-
-type fileKeys string
-
-func (s fileKeys) open() ([]byte, keyOrigin, error) {
-	got, err := fileOrigin(s).read(context.Background(), false)
-	return got.body, fileOrigin(s), err
+func FileKeys(path string) KeySource {
+	return &keySource{fmt.Sprintf("FileKeys(%q)", path), func() ([]byte, keyOrigin, error) {
+		got, err := fileOrigin(path).read(context.Background(), false)
+		return got.body, fileOrigin(path), err
+	}}
 }
 
 const (
