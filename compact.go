@@ -44,6 +44,9 @@ func split(token string) (segments, error) {
 	header, rest, _ := strings.Cut(token, ".")
 	payload, signature, two := strings.Cut(rest, ".")
 	if !two || strings.IndexByte(signature, '.') >= 0 {
+		if err := schemeBefore(token); err != nil {
+			return segments{}, err
+		}
 		return segments{}, &Error{Check: "form", Want: "header.payload.signature",
 			Got: fmt.Sprintf("%d parts", strings.Count(token, ".")+1), Err: ErrMalformed}
 	}
@@ -53,6 +56,16 @@ func split(token string) (segments, error) {
 		signature:    signature,
 		signingInput: token[:len(token)-len(signature)-1],
 	}, nil
+}
+
+// schemeBefore explains the most common of mistakes: the whole value of an
+// Authorization header, given as a token. It returns nil for all others.
+func schemeBefore(token string) error {
+	scheme, _, _ := strings.Cut(token, " ")
+	if len(scheme) == len(token) || !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "DPoP") {
+		return nil
+	}
+	return &Error{Check: "form", Want: "a token without its scheme", Got: quoted(scheme) + " before it: pass the token alone", Err: ErrMalformed}
 }
 
 // strictURL refuses trailing bits that are not zero, which would let one
@@ -72,6 +85,9 @@ func decodeSegment(dst []byte, segment, what string) ([]byte, error) {
 		err = errors.New("it has line breaks")
 	}
 	if err != nil {
+		if err := schemeBefore(segment); err != nil {
+			return nil, err
+		}
 		return nil, &Error{Check: "encoding", Want: "base64url without padding, spaces or loose bits",
 			Got: "a " + what + " that is not", Err: ErrMalformed, Cause: err}
 	}

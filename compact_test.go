@@ -2,10 +2,13 @@ package persauth_test
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -167,4 +170,31 @@ func tokenOfSize(t *testing.T, size int) string {
 	}
 	t.Fatal("no token of this size")
 	return ""
+}
+
+// The most common of mistakes is called by its name.
+func TestSchemeBeforeToken(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	v := iss.Verifier()
+	for _, scheme := range []string{"Bearer ", "bearer  ", "DPoP "} {
+		for _, rest := range []string{iss.Token(nil), "ey", "", "a.b.c.d"} {
+			token := scheme + rest
+			_, err := v.Verify(t.Context(), token)
+			_, signatureErr := v.InsecureVerifySignatureOnly(t.Context(), token)
+			report := v.Explain(t.Context(), token)
+			for _, err := range []error{err, signatureErr, report.Err, v.Revoke(persauth.Revocation{Token: token})} {
+				var detail *persauth.Error
+				require.ErrorAs(t, err, &detail)
+				require.ErrorIs(t, err, persauth.ErrMalformed)
+				assert.Equal(t, "form", detail.Check)
+				assert.Equal(t, strconv.Quote(strings.TrimSpace(scheme))+" before it: pass the token alone", detail.Got)
+			}
+			failed := slices.DeleteFunc(report.Checks, func(c persauth.Check) bool { return c.Result != persauth.Failed })
+			assert.Equal(t, "form", failed[0].Name)
+		}
+	}
+	// Other words are not called so.
+	_, err := v.Verify(t.Context(), "Basic "+iss.Token(nil))
+	require.ErrorIs(t, err, persauth.ErrMalformed)
+	assert.NotContains(t, err.Error(), "alone")
 }

@@ -61,6 +61,9 @@ func (v *Verifier) Revoke(r Revocation) error {
 // it: to revoke that would revoke nothing.
 func checkToken(token string) error {
 	s, err := split(token)
+	if err == nil {
+		err = schemeBefore(token)
+	}
 	if err == nil && strings.ContainsFunc(s.signingInput, notInToken) {
 		err = &Error{Check: "encoding", Want: "base64url and dots", Got: "another character", Err: ErrMalformed}
 	}

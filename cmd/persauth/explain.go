@@ -21,7 +21,7 @@ white space around them and blank lines do not matter.
 ` + optionsHelp + `
 
 Exit status: 0 all tokens are valid, 1 some token is invalid, 2 wrong usage or
-configuration, 3 none is invalid, and some could not be told.`
+configuration, or no token at all, 3 none is invalid, and some could not be told.`
 
 func (sh *shell) explainCommand() *cobra.Command {
 	var o options

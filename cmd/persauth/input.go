@@ -10,9 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/persauth/persauth"
 	"github.com/persauth/persauth/cmd/persauth/internal/unverified"
+	"github.com/spf13/cobra"
 )
 
 const (
@@ -69,9 +72,12 @@ func (l *lines) next() (line, error) {
 	return line{number: l.number, token: string(text[:size])}, nil
 }
 
+// errNoInput keeps a pipeline from passing whose first command failed.
+var errNoInput = errors.New("standard input had no token: the command that should write them has failed, perhaps")
+
 // tokens calls do for the token in args, or else for each line of standard
-// input that is not blank, without the white space around it. No token at all
-// is one that is empty.
+// input that is not blank, without the white space around it. The error is
+// errNoInput where there is no such line.
 func (sh *shell) tokens(ctx context.Context, args []string, do func(line) error) error {
 	if len(args) == 1 && args[0] != "-" {
 		return do(line{token: args[0]})
@@ -98,9 +104,36 @@ func (sh *shell) tokens(ctx context.Context, args []string, do func(line) error)
 		}
 	}
 	if !found {
-		return do(line{})
+		return errNoInput
 	}
 	return nil
+}
+
+// oneToken takes one argument at most. The error repeats none: they are tokens,
+// but for the name of a file, of which no token has one.
+func oneToken(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) > 1:
+		return fmt.Errorf("want one token at most, and got %d arguments; standard input takes any number\nsee: %s --help",
+			len(args), cmd.CommandPath())
+	case len(args) == 1 && args[0] != "-":
+		if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
+			return fmt.Errorf("the argument is a file, and not a token; tokens in a file are read from standard input: %s < %s",
+				cmd.CommandPath(), shellWord(args[0]))
+		}
+	}
+	return nil
+}
+
+// shellWord quotes a word for a shell, where it needs that.
+func shellWord(word string) string {
+	safe := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@+,%", r)
+	}
+	if strings.IndexFunc(word, func(r rune) bool { return !safe(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // interruptible is a reader that stops waiting when ctx ends. The read that is

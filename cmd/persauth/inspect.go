@@ -20,7 +20,8 @@ can make a token that says anything. To know whether a token is good, use
 Without a token, or with "-", tokens are read from standard input, one a line;
 white space around them and blank lines do not matter.
 
-Exit status: 0 all tokens could be decoded, 1 some could not, 2 wrong usage.`
+Exit status: 0 all tokens could be decoded, 1 some could not, 2 wrong usage, or
+no token at all.`
 
 	notVerified = "NOT VERIFIED: anyone can make a token that says this"
 )

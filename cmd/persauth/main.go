@@ -41,7 +41,8 @@ Exit status:
   0  all tokens are valid
   1  some token is invalid
   2  wrong usage or configuration: an unknown flag, a file that cannot be read,
-     a key set that cannot be used, output that cannot be written
+     a key set that cannot be used, input without a token, output that cannot be
+     written
   3  whether a token is good could not be told: PERS could not be reached
   130  interrupted`
 

@@ -75,7 +75,8 @@ func (sh *shell) stream(ctx context.Context, c checker) error {
 		})
 	}
 	var readErr error
-	running.Go(func() { readErr = p.read(ctx, newLines(ctx, sh.in)) })
+	in := newLines(ctx, sh.in)
+	running.Go(func() { readErr = p.read(ctx, in) })
 
 	var done progress
 	if sh.watched {
@@ -97,6 +98,9 @@ func (sh *shell) stream(ctx context.Context, c checker) error {
 	running.Wait()
 	if readErr != nil {
 		return fmt.Errorf("standard input cannot be read: %w", readErr)
+	}
+	if in.number == 0 {
+		return errNoInput
 	}
 	return status.asError()
 }

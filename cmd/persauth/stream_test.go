@@ -45,7 +45,6 @@ func TestLinesAreStrict(t *testing.T) {
 		in   string
 		want string // one letter for each answer: v or x
 	}{
-		"nothing":             {"", ""},
 		"one":                 {token + "\n", "v"},
 		"no line feed at end": {token, "v"},
 		"two":                 {token + "\n" + token, "vv"},

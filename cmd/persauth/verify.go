@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/persauth/persauth"
 	"github.com/spf13/cobra"
@@ -27,7 +26,7 @@ pauses:
 ` + optionsHelp + `
 
 Exit status: 0 all tokens are valid, 1 some token is invalid, 2 wrong usage or
-configuration, 3 none is invalid, and some could not be told.`
+configuration, or no token at all, 3 none is invalid, and some could not be told.`
 
 // checker verifies one token after another, as the flags say.
 type checker struct {
@@ -116,13 +115,4 @@ func separated(text string, first *bool) []byte {
 	}
 	*first = false
 	return []byte(text)
-}
-
-// oneToken takes one argument at most. The error repeats none: they are tokens.
-func oneToken(cmd *cobra.Command, args []string) error {
-	if len(args) > 1 {
-		return fmt.Errorf("want one token at most, and got %d arguments; standard input takes any number\nsee: %s --help",
-			len(args), cmd.CommandPath())
-	}
-	return nil
 }

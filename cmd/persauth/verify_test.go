@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -151,7 +152,6 @@ func TestFlags(t *testing.T) {
 		"signature only, other key": {token: iss.UnknownKeyToken(), args: []string{"--signature-only"}, want: 1},
 		"unknown key":               {token: iss.UnknownKeyToken(), want: 1},
 		"offline":                   {args: append(now, "--offline"), want: 0},
-		"nothing":                   {token: " \n\n", args: now, want: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.token == "" {
@@ -159,12 +159,6 @@ func TestFlags(t *testing.T) {
 			}
 			args := append([]string{"--jwks", keys}, c.args...)
 			for _, form := range []string{"", "--json", "--ndjson"} {
-				if form == "--ndjson" {
-					c.token = strings.TrimSpace(c.token)
-					if c.token == "" {
-						c.token = "\n"
-					}
-				}
 				args := append([]string{"verify"}, args...)
 				if form != "" {
 					args = append(args, form)
@@ -192,6 +186,67 @@ func TestArgumentIsNotTrimmed(t *testing.T) {
 	assert.Equal(t, 1, call(t, "", nil, "verify", "--jwks", fixtureKeys, token+"\n").status)
 	assert.Equal(t, 1, call(t, "", nil, "verify", "--jwks", fixtureKeys, "").status)
 	assert.Equal(t, 0, call(t, token, nil, "verify", "--jwks", fixtureKeys, "-").status)
+}
+
+// A pipeline whose first command failed does not pass, in no form of output.
+func TestNoInput(t *testing.T) {
+	keys := []string{"--jwks", fixtureKeys}
+	for name, c := range map[string]struct {
+		args []string
+		in   string
+	}{
+		"verify":                {append([]string{"verify"}, keys...), ""},
+		"verify, blank lines":   {append([]string{"verify"}, keys...), " \n\r\n\n"},
+		"verify, dash":          {append([]string{"verify", "-"}, keys...), ""},
+		"verify --json":         {append([]string{"verify", "--json"}, keys...), ""},
+		"verify --ndjson":       {append([]string{"verify", "--ndjson"}, keys...), ""},
+		"verify --ndjson, dash": {append([]string{"verify", "--ndjson", "-"}, keys...), ""},
+		"explain":               {append([]string{"explain"}, keys...), "\n"},
+		"inspect":               {[]string{"inspect"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := call(t, c.in, nil, c.args...)
+			assert.Equal(t, 2, got.status)
+			assert.Empty(t, got.out)
+			assert.Contains(t, got.stderr, "persauth: standard input had no token")
+		})
+	}
+}
+
+// The whole value of a header is not a token.
+func TestSchemeBeforeToken(t *testing.T) {
+	for _, scheme := range []string{"Bearer ", "bearer ", "DPoP  "} {
+		for _, args := range [][]string{{"verify", "--jwks", fixtureKeys}, {"verify", "--signature-only", "--jwks", fixtureKeys},
+			{"explain", "--jwks", fixtureKeys}, {"inspect"}} {
+			got := call(t, scheme+valid(t), nil, args...)
+			assert.Equal(t, 1, got.status)
+			assert.Contains(t, got.out, "pass the token alone", "%v", args)
+			assert.NotContains(t, got.out, valid(t)[:12])
+		}
+	}
+}
+
+// Who gives the name of a file is told what to type; and a token that is no file
+// is not repeated.
+func TestFileInPlaceOfToken(t *testing.T) {
+	token := valid(t)
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("tokens.txt", []byte(token), 0o600))
+	require.NoError(t, os.WriteFile("it's mine.txt", nil, 0o600))
+	require.NoError(t, os.Mkdir("folder", 0o700))
+	for _, command := range [][]string{{"verify", "--offline"}, {"verify", "--ndjson"}, {"explain"}, {"inspect"}} {
+		got := call(t, "", nil, append(command, "tokens.txt")...)
+		assert.Equal(t, 2, got.status, command)
+		assert.Empty(t, got.out)
+		assert.Contains(t, got.stderr, ": persauth "+command[0]+" < tokens.txt\n")
+	}
+	got := call(t, "", nil, "inspect", "it's mine.txt")
+	assert.Contains(t, got.stderr, `persauth inspect < 'it'\''s mine.txt'`)
+	for _, argument := range []string{"folder", "tokens.csv"} {
+		got = call(t, "", nil, "inspect", argument)
+		assert.Equal(t, 1, got.status)
+		assert.NotContains(t, got.out+got.stderr, argument)
+	}
 }
 
 // persServer is the part of PERS that gives out keys, to one tenant, and accepts

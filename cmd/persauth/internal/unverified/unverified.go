@@ -37,6 +37,9 @@ func Decode(token string) (Token, error) {
 	case len(token) > MaxSize:
 		return fail("size", fmt.Sprintf("at most %d bytes", MaxSize), fmt.Sprintf("%d bytes", len(token)))
 	}
+	if scheme, _, more := strings.Cut(token, " "); more && (strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "DPoP")) {
+		return fail("form", "a token without its scheme", strconv.Quote(scheme)+" before it: pass the token alone")
+	}
 	segments := strings.Split(token, ".")
 	if len(segments) != 3 {
 		return fail("form", "header.payload.signature", fmt.Sprintf("%d parts", len(segments)))
