@@ -66,8 +66,12 @@ func plainPath(uri string) (raw, decoded, problem string) {
 		return "", "", "path is not UTF-8"
 	}
 	for _, r := range decoded {
-		if r >= utf8.RuneSelf && !unicode.IsGraphic(r) {
+		switch {
+		case r < utf8.RuneSelf:
+		case !unicode.IsGraphic(r):
 			return "", "", "path has a control character"
+		case readsAsSeparator(r):
+			return "", "", "path has a character that some servers take for a slash, a dot or another separator"
 		}
 	}
 	segments := strings.Split(decoded[1:], "/")
@@ -85,18 +89,7 @@ func plainPath(uri string) (raw, decoded, problem string) {
 	return raw, decoded, ""
 }
 
-// folded is equal for texts that differ in nothing but case.
-func folded(s string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-			least = min(least, next)
-		}
-		return least
-	}, s)
-}
-
 // unreserved characters mean the same with an escape and without (RFC 3986 §2.3).
 func unreserved(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+	return letterOrDigit(c) || strings.IndexByte("-._~", c) >= 0
 }

@@ -6,9 +6,14 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Each line has a path that all read in the same way, and one next to it that
@@ -54,6 +59,12 @@ func TestPlainPath(t *testing.T) {
 		"overlong slash":   {"/%C3%A9", "/é", "/%C0%AF"},
 		"Latin-1":          {"/%C3%A9", "/é", "/%E9"},
 		"C1 control":       {"/%C3%A9", "/é", "/%C2%85"},
+		"wide slash":       {"/%EF%BC%A1", "/Ａ", "/a%EF%BC%8Fb"},
+		"wide dots":        {"/%EF%BC%A1", "/Ａ", "/a%E2%80%A5/b"},
+		"wide question":    {"/%EF%BC%A1", "/Ａ", "/a%EF%BC%9Fb"},
+		"fraction slash":   {"/%C2%BD", "/½", "/a%E2%81%84b"},
+		"yen":              {"/%E2%82%AC", "/€", "/a%C2%A5b"},
+		"account of":       {"/%E2%84%A2", "/™", "/%E2%84%80"},
 		"right to left":    {"/%D7%90", "/א", "/%E2%80%AE"},
 		"long":             {"/" + strings.Repeat("a", maxURI-1), "/" + strings.Repeat("a", maxURI-1), "/" + strings.Repeat("a", maxURI)},
 	} {
@@ -64,6 +75,30 @@ func TestPlainPath(t *testing.T) {
 			_, _, problem = plainPath(row.bad)
 			assert.NotEmpty(t, problem, "%q", row.bad)
 		})
+	}
+}
+
+// Whatever a service does to a letter, it is the same letter to fold.
+func TestFold(t *testing.T) {
+	ways := map[string]func(string) string{
+		"lower": strings.ToLower, "upper": strings.ToUpper, "title": strings.ToTitle,
+		"full lower": cases.Lower(language.Und).String, "full upper": cases.Upper(language.Und).String, "folded": cases.Fold().String,
+		"Turkish lower": cases.Lower(language.Turkish).String, "Turkish upper": cases.Upper(language.Turkish).String,
+		"NFC": norm.NFC.String, "NFD": norm.NFD.String, "NFKC": norm.NFKC.String,
+	}
+	for r := range unicode.MaxRune + 1 {
+		if !unicode.IsGraphic(r) || unicode.In(r, unicode.Han, unicode.Hangul) {
+			continue // not in a path, or without case
+		}
+		s := string(r)
+		for name, read := range ways {
+			if other := read(s); other != s {
+				require.Equal(t, fold(s), fold(other), "%q, %s", s, name)
+			}
+		}
+		if r >= utf8.RuneSelf && strings.ContainsAny(fold(s), "/\\%;?#.") {
+			require.True(t, readsAsSeparator(r), "%q", s)
+		}
 	}
 }
 
@@ -97,7 +132,15 @@ routes:
 		"GET /ADMIN":                   "ambiguous", // page, or admin
 		"GET /ADMIN/":                  "ambiguous",
 		"GET /aDmin/users":             "ambiguous",
-		"GET /adm%C4%B1n/users":        "refused",
+		"GET /adm%C4%B1n/users":        "ambiguous", // a dotless i: "ADMIN" in capitals
+		"GET /adm%C4%B0n":              "ambiguous", // a dotted I
+		"GET /admi%CC%87n":             "ambiguous", // an i with one more dot
+		"GET /%EF%BD%81dmin":           "ambiguous", // a wide a
+		"GET /%E2%93%90dmin":           "ambiguous", // an a in a circle
+		"GET /%C3%A1dmin":              "ambiguous", // an accent
+		"GET /admin%EF%B8%8F":          "ambiguous", // an invisible character
+		"GET /%E2%84%AB":               "page",
+		"GET /caf%C3%A9":               "page",
 		"GET /admin/users":             "admin/",
 		"GET /admin/Users/":            "admin/",
 		"POST /admin/users":            "refused",
@@ -194,12 +237,15 @@ var readings = map[string]func(string) string{
 		}
 		return strings.Join(segments, "/")
 	},
-	"no query":   func(p string) string { return p[:len(p)-len(p[strings.IndexAny(p+"?", "?#"):])] },
-	"C string":   func(p string) string { p, _, _ = strings.Cut(p, "\x00"); return p },
-	"trimmed":    strings.TrimSpace,
-	"lower case": strings.ToLower,
-	"upper case": strings.ToUpper,
-	"no slash":   func(p string) string { return strings.TrimSuffix(p, "/") },
+	"no query":       func(p string) string { return p[:len(p)-len(p[strings.IndexAny(p+"?", "?#"):])] },
+	"C string":       func(p string) string { p, _, _ = strings.Cut(p, "\x00"); return p },
+	"trimmed":        strings.TrimSpace,
+	"lower case":     strings.ToLower,
+	"upper case":     strings.ToUpper,
+	"Turkish":        func(p string) string { return strings.ToLowerSpecial(unicode.TurkishCase, p) },
+	"Turkish, upper": func(p string) string { return strings.ToUpperSpecial(unicode.TurkishCase, p) },
+	"normalised":     norm.NFKC.String,
+	"no slash":       func(p string) string { return strings.TrimSuffix(p, "/") },
 }
 
 // Whatever a service makes of a path, by any three of its habits one after
@@ -207,7 +253,7 @@ var readings = map[string]func(string) string{
 // an admin, or refused.
 func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"/admin", "/admin/", "/ADMIN/x", "/x/../admin", "//admin", "/%61dmin", "/x%2f..%2fadmin", "/x/..;/admin",
-		"/admin;a=b/x", `/x\..\admin`, "/admin%00x", "/admin%3Fx", "/x/%252e%252e/admin", "/./admin", "/admin%20", "/a/admin", "/K", "/%E2%84%AA"} {
+		"/admin;a=b/x", `/x\..\admin`, "/admin%00x", "/admin%3Fx", "/x/%252e%252e/admin", "/./admin", "/admin%20", "/a/admin", "/K", "/%E2%84%AA", "/adm%C4%B1n", "/%EF%BD%81dmin", "/adm%C4%B0n/x"} {
 		f.Add(seed)
 	}
 	table := tableOf(f, head+`

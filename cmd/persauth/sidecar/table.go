@@ -82,8 +82,8 @@ func (t *table) find(r *http.Request, decoded string) (*route, bool) {
 	var f finding
 	t.exact.ServeHTTP(&f, r)
 	route, ok := t.routeOf(f.entry, r.Method)
-	slash, probe := toggled(decoded), pathRequest("")
-	for _, like := range [...]string{folded(decoded), folded(slash)} {
+	slash, probe := toggleTrailingSlash(decoded), pathRequest("")
+	for _, like := range [...]string{fold(decoded), fold(slash)} {
 		probe.URL.Path = like
 		handler, _ := t.loose.Handler(probe)
 		e, there := handler.(*entry)
@@ -107,9 +107,9 @@ func (t *table) routeOf(e *entry, method string) (*route, bool) {
 	return route, route != nil
 }
 
-// toggled is the path with a slash at its end where it has none, and without
+// toggleTrailingSlash is the path with a slash at its end where it has none, and without
 // where it has one. Many routers take the two for the same.
-func toggled(path string) string {
+func toggleTrailingSlash(path string) string {
 	if path == "/" {
 		return path
 	}
@@ -224,7 +224,7 @@ func (t *table) register(path string, e *entry) (err error) {
 	segments := strings.Split(path, "/")
 	for i, segment := range segments {
 		if !strings.HasPrefix(segment, "{") {
-			segments[i] = folded(segment)
+			segments[i] = fold(segment)
 		}
 	}
 	t.loose.Handle(strings.Join(segments, "/"), e)
