@@ -26,6 +26,8 @@ const (
 	headerAuthType = "X-Pers-Auth-Type"
 )
 
+var identityHeaders = []string{headerSubject, headerTenant, headerBusiness, headerRoles, headerAuthType}
+
 // authPath is where proxies ask that send the original path in a header.
 const authPath = "/auth"
 
@@ -49,8 +51,8 @@ type endpoint struct {
 	state   atomic.Pointer[state]
 	metrics *metrics
 	log     *slog.Logger
-	// loud keeps what an operator has to know from flooding the log.
-	loud *rate.Limiter
+	// logLimiter keeps what an operator has to know from flooding the log.
+	logLimiter *rate.Limiter
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +71,7 @@ func (e *endpoint) decide(s *state, w http.ResponseWriter, r *http.Request) (nam
 	o, wrong := s.proxy.original(r, s.PathPrefix)
 	if wrong != nil {
 		e.note(r.Context(), noRoute, wrong.result, wrong.problem, nil)
-		s.verifier.WriteError(w, r, refused(wrong.problem))
+		s.refuse(w, r, refused(wrong.problem))
 		return noRoute, wrong.result
 	}
 	request := o.request(r)
@@ -78,11 +80,11 @@ func (e *endpoint) decide(s *state, w http.ResponseWriter, r *http.Request) (nam
 	case !clear:
 		const problem = "path could be taken for another one that has another rule"
 		e.note(r.Context(), noRoute, resultAmbiguous, problem, nil)
-		s.verifier.WriteError(w, request, refused(problem))
+		s.refuse(w, request, refused(problem))
 		return noRoute, resultAmbiguous
 	case route == nil:
 		e.note(r.Context(), noRoute, resultNoRoute, "no route is for this request", nil)
-		s.verifier.WriteError(w, request, refused("no route"))
+		s.refuse(w, request, refused("no route"))
 		return noRoute, resultNoRoute
 	case route.rule.public:
 		allow(w, nil)
@@ -98,11 +100,32 @@ func (e *endpoint) decide(s *state, w http.ResponseWriter, r *http.Request) (nam
 			result = resultGone
 		}
 		e.note(r.Context(), route.name, result, "", err)
-		s.verifier.WriteError(w, request, err)
+		s.refuse(w, request, err)
 		return route.name, result
 	}
 	allow(w, claims)
 	return route.name, resultAllowed
+}
+
+// refuse answers with the error.
+func (s *state) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if s.proxy.oneChallenge {
+		w = challengesInOne{w}
+	}
+	s.verifier.WriteError(w, r, err)
+}
+
+// challengesInOne joins the challenges into one field (RFC 9110 §11.6.1). nginx
+// passes the first one only, and a client with a bound token would not learn what
+// is wrong with its proof.
+type challengesInOne struct{ http.ResponseWriter }
+
+func (w challengesInOne) WriteHeader(status int) {
+	h := w.Header()
+	if challenges := h["Www-Authenticate"]; len(challenges) > 1 {
+		h["Www-Authenticate"] = []string{strings.Join(challenges, ", ")}
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // refused is the error for a request that is refused whoever sent it.
@@ -162,7 +185,7 @@ func (e *endpoint) note(ctx context.Context, name, result, problem string, err e
 	level := slog.LevelDebug
 	if result == resultNotProxy || errors.Is(err, persauth.ErrUnavailable) && result != resultGone || result == "internal" {
 		level = slog.LevelWarn
-		if !e.loud.Allow() {
+		if !e.logLimiter.Allow() {
 			return
 		}
 	}

@@ -88,25 +88,37 @@ func TestShapes(t *testing.T) {
 	for _, proxy := range allProxies {
 		e := newEndpoint(t, iss, configFor(proxy))
 		for name, change := range map[string]func(http.Header){
-			"method override":   func(h http.Header) { h.Set("X-HTTP-Method-Override", "DELETE") },
-			"method, too":       func(h http.Header) { h.Set("X-Method-Override", "DELETE") },
-			"path override":     func(h http.Header) { h.Set("X-Original-URL", "/admin") },
-			"path, too":         func(h http.Header) { h.Set("X-Rewrite-URL", "/admin") },
-			"two tokens":        func(h http.Header) { h["Authorization"] = []string{"Bearer a", "Bearer b"} },
-			"another proxy's":   nil,
-			"no method":         func(h http.Header) { h.Del(proxies[proxy].method) },
-			"no URI":            func(h http.Header) { h.Del(proxies[proxy].uri) },
-			"empty method":      func(h http.Header) { h.Set(proxies[proxy].method, "") },
-			"two URIs":          func(h http.Header) { h.Add(proxies[proxy].uri, "/public/b") },
-			"same URI twice":    func(h http.Header) { h.Add(proxies[proxy].uri, "/public/a") },
-			"two methods":       func(h http.Header) { h.Add(proxies[proxy].method, "POST") },
-			"a list of methods": func(h http.Header) { h.Set(proxies[proxy].method, "GET, POST") },
-			"no protocol":       func(h http.Header) { h.Del("X-Forwarded-Proto") },
-			"two hosts":         func(h http.Header) { h.Add("X-Forwarded-Host", "b") },
-			"a list of hosts":   func(h http.Header) { h.Set("X-Forwarded-Host", "a,b") },
+			"method override":    func(h http.Header) { h.Set("X-HTTP-Method-Override", "DELETE") },
+			"method, too":        func(h http.Header) { h.Set("X-Method-Override", "DELETE") },
+			"path override":      func(h http.Header) { h.Set("X-Original-URL", "/admin") },
+			"path, too":          func(h http.Header) { h.Set("X-Rewrite-URL", "/admin") },
+			"method, underscore": func(h http.Header) { h["X_http_method_override"] = []string{"DELETE"} },
+			"path, mixed":        func(h http.Header) { h["X-Original_url"] = []string{"/admin"} },
+			"path, dotted":       func(h http.Header) { h["X.rewrite.url"] = []string{"/admin"} },
+			"identity":           func(h http.Header) { h["X_pers_roles"] = []string{"TENANT_ADMIN"} },
+			"identity, mixed":    func(h http.Header) { h["X-Pers_roles"] = []string{"TENANT_ADMIN"} },
+			"identity, of none":  func(h http.Header) { h.Set("X-Pers-Admin", "1") },
+			"forwarded, alias":   func(h http.Header) { h["X_forwarded_host"] = []string{"evil.example"} },
+			"original, alias":    func(h http.Header) { h["X_original_uri"] = []string{"/admin"} },
+			"h2c":                func(h http.Header) { h.Set("Upgrade", "h2c") },
+			"h2c settings":       func(h http.Header) { h.Set("HTTP2-Settings", "AAMAAABkAAQ") },
+			"a list":             func(h http.Header) { h.Set("Upgrade", "websocket, h2c") },
+			"two protocols":      func(h http.Header) { h["Upgrade"] = []string{"websocket", "h2c"} },
+			"two tokens":         func(h http.Header) { h["Authorization"] = []string{"Bearer a", "Bearer b"} },
+			"another proxy's":    nil,
+			"no method":          func(h http.Header) { h.Del(proxies[proxy].method) },
+			"no URI":             func(h http.Header) { h.Del(proxies[proxy].uri) },
+			"empty method":       func(h http.Header) { h.Set(proxies[proxy].method, "") },
+			"two URIs":           func(h http.Header) { h.Add(proxies[proxy].uri, "/public/b") },
+			"same URI twice":     func(h http.Header) { h.Add(proxies[proxy].uri, "/public/a") },
+			"two methods":        func(h http.Header) { h.Add(proxies[proxy].method, "POST") },
+			"a list of methods":  func(h http.Header) { h.Set(proxies[proxy].method, "GET, POST") },
+			"no protocol":        func(h http.Header) { h.Del("X-Forwarded-Proto") },
+			"two hosts":          func(h http.Header) { h.Add("X-Forwarded-Host", "b") },
+			"a list of hosts":    func(h http.Header) { h.Set("X-Forwarded-Host", "a,b") },
 		} {
-			if proxies[proxy].uri == "" && (strings.Contains(name, "URI") || strings.Contains(name, "method") && !strings.Contains(name, "override") && name != "method, too") ||
-				len(proxies[proxy].more) == 0 && (strings.Contains(name, "host") || name == "no protocol") {
+			if proxies[proxy].uri == "" && name != "method, underscore" && (strings.Contains(name, "URI") || strings.Contains(name, "method") && !strings.Contains(name, "override") && name != "method, too") ||
+				len(proxies[proxy].more) == 0 && (strings.Contains(name, "hosts") || name == "no protocol") {
 				continue // it has no such header
 			}
 			r, want := shape(proxy, "GET", "/public/a"), 403
@@ -127,6 +139,16 @@ func TestShapes(t *testing.T) {
 				}
 			}
 			assert.Equal(t, want, ask(e, r, "").Code, "%s: %s", proxy, name)
+		}
+		for name, change := range map[string]func(http.Header){
+			"a WebSocket":   func(h http.Header) { h.Set("Upgrade", "WebSocket") },
+			"of the client": func(h http.Header) { h.Set("X-Pers-Roles", "TENANT_ADMIN") }, // overwritten
+			"an underscore": func(h http.Header) { h["Accept_language"] = []string{"de"} },
+			"an X":          func(h http.Header) { h["X_request_id"] = []string{"1"} },
+		} {
+			r := shape(proxy, "GET", "/public/a")
+			change(r.Header)
+			assert.Equal(t, 200, ask(e, r, "").Code, "%s: %s", proxy, name)
 		}
 		if proxy != "envoy" {
 			r := shape(proxy, "GET", "/public/a")

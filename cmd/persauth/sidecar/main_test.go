@@ -74,7 +74,7 @@ func newEndpoint(t testing.TB, iss *persauthtest.Issuer, config string) *endpoin
 	v, err := s.verifier(o.Base)
 	require.NoError(t, err)
 	t.Cleanup(v.Close)
-	e := &endpoint{metrics: newMetrics(func() int { return 0 }), loud: rate.NewLimiter(rate.Inf, 1),
+	e := &endpoint{metrics: newMetrics(func() int { return 0 }), logLimiter: rate.NewLimiter(rate.Inf, 1),
 		log: testLogger(o.Log)}
 	e.use(&state{s, v})
 	return e

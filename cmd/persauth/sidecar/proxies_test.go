@@ -1,9 +1,10 @@
 package sidecar
 
-// Real proxies, with the configurations of examples/proxies, in front of a
-// service: what clients get, and what the service hears of them.
+// Real proxies with the configurations of examples/proxies, and a service behind
+// them that tells what it heard.
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,7 +21,6 @@ import (
 
 	"github.com/persauth/persauth"
 	"github.com/persauth/persauth/persauthtest"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -82,8 +82,10 @@ func example(t testing.TB, name string, addresses map[string]string) string {
 	require.NoError(t, err)
 	text := string(body)
 	for from, to := range addresses {
-		require.Contains(t, text, from, "the example has another address")
 		text = strings.ReplaceAll(text, from, to)
+	}
+	for _, port := range []string{"8000", "8080", "9180"} {
+		require.NotRegexp(t, `(:|port_value: )`+port+`\b`, text, "the example has another address")
 	}
 	return write(t, t.TempDir(), filepath.Base(name), text)
 }
@@ -94,10 +96,16 @@ type seen struct {
 	Header      http.Header
 }
 
-// service answers with what it got.
+// service answers with what it got. Where it is asked to switch to another
+// protocol, it does, and sends back what comes then: whoever gets a tunnel to it
+// sees that.
 func service(t testing.TB) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if protocol := r.Header.Get("Upgrade"); protocol != "" {
+			echo(w, protocol, r.Header.Get(headerTenant))
+			return
+		}
 		if r.URL.Path == "/public/broken" {
 			w.WriteHeader(500)
 		}
@@ -105,6 +113,17 @@ func service(t testing.TB) string {
 	}))
 	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
+}
+
+func echo(w http.ResponseWriter, protocol, tenant string) {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"+
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Tenant-Seen: %s\r\n\r\n", protocol, tenant)
+	_, _ = io.Copy(conn, buffered)
 }
 
 // behind is a proxy that runs, its sidecar, and the fake PERS behind that.
@@ -115,18 +134,45 @@ type behind struct {
 	iss     *persauthtest.Issuer
 }
 
+// publicHost is the name by which clients know the service.
+const publicHost = "api.example.com"
+
 // send sends a request through the proxy. seen is nil where the service heard
 // nothing of it.
 func (b *behind) send(t testing.TB, method, uri string, header map[string]string) (*http.Response, *seen) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, b.proxy, strings.NewReader(""))
 	require.NoError(t, err)
-	r.URL.Opaque = strings.TrimPrefix(b.proxy, "http:") + uri // as it is
+	r.Host = publicHost
+	r.URL.Opaque = uri // as it is
 	for name, value := range header {
 		r.Header[name] = []string{value}
 	}
 	response, err := (&http.Client{Timeout: 30 * time.Second}).Do(r)
 	require.NoError(t, err)
+	return read(t, response)
+}
+
+// sendRaw sends a request whose header is exactly these lines. The connection
+// stays open for what comes after.
+func (b *behind) sendRaw(t testing.TB, method, uri string, lines ...string) (*http.Response, net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.proxy, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	lines = append([]string{method + " " + uri + " HTTP/1.1", "Host: " + publicHost}, lines...)
+	_, err = io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n")
+	require.NoError(t, err)
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, &http.Request{Method: method})
+	require.NoError(t, err)
+	return response, conn, reader
+}
+
+// read takes what the service heard out of an answer.
+func read(t testing.TB, response *http.Response) (*http.Response, *seen) {
+	t.Helper()
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
@@ -137,31 +183,53 @@ func (b *behind) send(t testing.TB, method, uri string, header map[string]string
 	return response, &s
 }
 
-// newBehind starts PERS and a sidecar. start runs the proxy in front of it.
-func newBehind(t testing.TB, proxy string, start func(addresses map[string]string, addr string)) *behind {
+// behindRoutes are beside those of the shop.
+const behindRoutes = `
+  - {methods: [GET], path: /live, authTypes: [system]}
+  - {methods: [GET], path: /public, public: true}
+  - {methods: [GET], path: "/{page}", authenticated: true}
+`
+
+// newBehind starts PERS, a sidecar, and the proxy in front of it.
+func newBehind(t testing.TB, proxy string) *behind {
+	t.Helper()
+	path := program(t, proxy)
 	b := &behind{iss: persauthtest.NewIssuer(t)}
 	b.pers = persauthtest.NewServer(t, b.iss)
-	o := options(t, b.iss, "proxy: "+proxy+shopRoutes+fmt.Sprintf(`
-  - {methods: [GET], path: /live, authTypes: [system]}
+	config := configFor(proxy) + behindRoutes
+	if before, after, found := strings.Cut(configFor(proxy), "pathPrefix"); found {
+		config = before + behindRoutes + "pathPrefix" + after
+	}
+	o := options(t, b.iss, config+fmt.Sprintf(`
 pers: {baseURL: %q, jwks: jwks.json, tenants: [%s]}
-dpop: {origin: "https://api.example.com"}
-`, b.pers.URL(), tenant))
+dpop: {origin: "https://%s"}
+`, b.pers.URL(), tenant, publicHost))
 	o.Getenv = func(string) string { return b.pers.ProjectKey() }
 	o.Base = persauth.Config{HTTPClient: b.pers.Client()}
 	b.sidecar = runSidecar(t, o)
+	host, port, err := net.SplitHostPort(service(t))
+	require.NoError(t, err)
+	side := strings.TrimPrefix(b.sidecar.url, "http://")
 	addr := freePort(t)
-	start(map[string]string{
-		"127.0.0.1:9180": strings.TrimPrefix(b.sidecar.url, "http://"),
-		"127.0.0.1:8080": service(t),
-		"127.0.0.1:8000": addr,
-	}, addr)
+	starts[proxy](t, path, addr, map[string]string{
+		"127.0.0.1:9180":     side,
+		"127.0.0.1:8080":     host + ":" + port,
+		"127.0.0.1:8000":     addr,
+		publicHost + ":8000": publicHost + ":" + portOf(addr),
+		// Envoy writes addresses in two parts.
+		"port_value: 8000": "port_value: " + portOf(addr),
+		"port_value: 8080": "port_value: " + port,
+		"port_value: 9180": "port_value: " + portOf(side),
+	})
 	b.proxy = "http://" + addr
 	return b
 }
 
-func TestNginx(t *testing.T) {
-	nginx := program(t, "nginx")
-	testProxy(t, newBehind(t, "nginx", func(addresses map[string]string, addr string) {
+func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+
+// starts run a proxy, each with its example.
+var starts = map[string]func(t testing.TB, path, addr string, addresses map[string]string){
+	"nginx": func(t testing.TB, path, addr string, addresses map[string]string) {
 		folder := t.TempDir()
 		// The folders of the package are root's.
 		own := "http {\n\taccess_log off;\n"
@@ -169,135 +237,33 @@ func TestNginx(t *testing.T) {
 			own += "\t" + kind + "_temp_path " + folder + "/" + kind + ";\n"
 		}
 		addresses["http {"] = own
-		config := example(t, "nginx.conf", addresses)
 		workers := ""
 		if os.Getuid() == 0 {
 			workers = "user root; " // so that they may write into the test's folder
 		}
-		launch(t, addr, nginx, "-p", folder, "-c", config, "-e", "stderr", "-g",
+		launch(t, addr, path, "-p", folder, "-c", example(t, "nginx.conf", addresses), "-e", "stderr", "-g",
 			"daemon off; "+workers+"pid "+folder+"/pid;")
-	}))
-}
-
-func TestCaddy(t *testing.T) {
-	caddy := program(t, "caddy")
-	testProxy(t, newBehind(t, "caddy", func(addresses map[string]string, addr string) {
-		launch(t, addr, caddy, "run", "--adapter", "caddyfile", "--config", example(t, "Caddyfile", addresses))
-	}))
-}
-
-func testProxy(t *testing.T, b *behind) {
-	bearer := func(token string) map[string]string { return map[string]string{"Authorization": "Bearer " + token} }
-	orders := "/businesses/" + business + "/orders"
-	for name, row := range map[string]struct {
-		method, uri, token string
-		status             int
-	}{
-		"allowed":         {"GET", "/me?a=b", b.iss.UserToken(tenant), 200},
-		"written":         {"POST", orders, b.iss.BusinessToken(tenant, business, "EDITOR"), 200},
-		"admin":           {"DELETE", "/admin/users/1", b.iss.TenantToken(tenant, "TENANT_ADMIN"), 200},
-		"public":          {"GET", "/public/a", "", 200},
-		"broken service":  {"GET", "/public/broken", "", 500},
-		"no token":        {"GET", "/me", "", 401},
-		"refused":         {"GET", "/me", b.iss.ForgedToken(), 401},
-		"expired":         {"GET", "/me", b.iss.ExpiredToken(), 401},
-		"wrong role":      {"POST", orders, b.iss.BusinessToken(tenant, business, "VIEWER"), 403},
-		"wrong business":  {"GET", "/businesses/b/orders", b.iss.BusinessToken(tenant, business, "ADMIN"), 403},
-		"wrong tenant":    {"GET", "/me", b.iss.ForeignToken(), 401},
-		"no route":        {"GET", "/secret", b.iss.TenantToken(tenant, "TENANT_ADMIN"), 403},
-		"the sidecar's":   {"GET", "/_persauth", b.iss.UserToken(tenant), 404},
-		"dots":            {"GET", "/public/../admin/users", "", 403},
-		"escaped dots":    {"GET", "/public/%2e%2e/admin/users", "", 403},
-		"escaped slash":   {"GET", "/public/..%2fadmin", "", 403},
-		"slashes":         {"GET", "/public//admin", "", 403},
-		"escaped letters": {"GET", "/%61dmin/users", b.iss.UserToken(tenant), 403},
-	} {
-		header := map[string]string{}
-		if row.token != "" {
-			header = bearer(row.token)
-		}
-		response, seen := b.send(t, row.method, row.uri, header)
-		if name == "the sidecar's" && response.StatusCode == 403 {
-			continue // Caddy has no such address: there is no route for it
-		}
-		assert.Equal(t, row.status, response.StatusCode, name)
-		if assert.Equal(t, row.status == 200 || row.status == 500, seen != nil, "%s: what the service heard", name) && seen != nil {
-			assert.Equal(t, row.method+" "+row.uri, seen.Method+" "+seen.URI, "what was decided about is what is done")
-		}
-		if row.status == 401 {
-			assert.Contains(t, response.Header.Get("WWW-Authenticate"), "Bearer", name)
-		}
-	}
-
-	forged := map[string]string{"X-Pers-Subject": "root", "X-Pers-Tenant-Id": "t", "X-Pers-Business-Id": "b", "X-Pers-Roles": "ADMIN",
-		"X-Pers-Auth-Type": "system", "X-Original-Uri": "/public/a", "X-Original-Method": "GET", "X-Forwarded-Uri": "/public/a",
-		"X-Forwarded-Method": "GET", "X-Forwarded-Host": "evil", "X-Forwarded-Proto": "http"}
-	with := func(more map[string]string) map[string]string {
-		all := map[string]string{}
-		for _, m := range []map[string]string{forged, more} {
-			for k, v := range m {
-				all[k] = v
+	},
+	"caddy": func(t testing.TB, path, addr string, addresses map[string]string) {
+		launch(t, addr, path, "run", "--adapter", "caddyfile", "--config", example(t, "Caddyfile", addresses))
+	},
+	"traefik": func(t testing.TB, path, addr string, addresses map[string]string) {
+		addresses["/etc/traefik/persauth.yaml"] = example(t, "traefik.yaml", addresses)
+		launch(t, addr, path, "--configFile="+example(t, "traefik.static.yaml", addresses))
+		// It serves before it has read its routes.
+		require.Eventually(t, func() bool {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/", nil)
+			require.NoError(t, err)
+			r.Host = publicHost
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				return false
 			}
-		}
-		return all
-	}
-	_, got := b.send(t, "GET", "/public/a", forged)
-	require.NotNil(t, got)
-	for name := range forged {
-		if strings.HasPrefix(name, "X-Pers-") {
-			assert.Empty(t, got.Header.Get(name), "forged, and nobody is signed in")
-		}
-	}
-	_, got = b.send(t, "GET", orders, with(bearer(b.iss.BusinessToken(tenant, business, "A,B", "EDITOR"))))
-	require.NotNil(t, got)
-	assert.Equal(t, []string{business}, got.Header.Values("X-Pers-Business-Id"))
-	assert.Equal(t, []string{tenant}, got.Header.Values("X-Pers-Tenant-Id"))
-	assert.Equal(t, []string{"A%2CB,EDITOR"}, got.Header.Values("X-Pers-Roles"))
-	assert.Equal(t, []string{"business"}, got.Header.Values("X-Pers-Auth-Type"))
-	assert.NotEqual(t, []string{"root"}, got.Header.Values("X-Pers-Subject"))
-	response, got := b.send(t, "DELETE", "/admin/users", forged)
-	assert.Equal(t, 401, response.StatusCode, "what the client says that it asks for is not believed")
-	assert.Nil(t, got)
-
-	client := b.iss.DPoPClient("ES256")
-	token := b.iss.BoundToken(client, map[string]any{})
-	proof := map[string]string{"Authorization": "DPoP " + token, "Dpop": client.Proof("GET", "https://api.example.com/me", token)}
-	response, _ = b.send(t, "GET", "/me", proof)
-	assert.Equal(t, 200, response.StatusCode, "bound, with its proof")
-	response, _ = b.send(t, "GET", "/me", proof)
-	assert.Equal(t, 401, response.StatusCode, "the proof again")
-	response, _ = b.send(t, "GET", "/me", bearer(token))
-	assert.Equal(t, 401, response.StatusCode, "bound, without")
-
-	// A token that PERS has to be asked about, and PERS does not answer.
-	b.pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(500))
-	response, got = b.send(t, "GET", "/live", bearer(b.iss.SystemToken(tenant)))
-	assert.Equal(t, 503, response.StatusCode)
-	assert.NotEmpty(t, response.Header.Get("Retry-After"))
-	assert.Nil(t, got)
-	response, _ = b.send(t, "GET", "/me", bearer(b.iss.UserToken(tenant)))
-	assert.Equal(t, 200, response.StatusCode, "others are served")
-	b.pers.Heal()
-
-	require.NoError(t, b.sidecar.stop())
-	response, got = b.send(t, "GET", "/me", bearer(b.iss.UserToken(tenant)))
-	assert.GreaterOrEqual(t, response.StatusCode, 500, "without a sidecar nobody comes in")
-	assert.Nil(t, got)
-}
-
-// The examples' own configurations hold.
-func TestExamples(t *testing.T) {
-	for _, proxy := range allProxies {
-		o := Options{Config: examples + proxy + ".sidecar.yaml", Getenv: func(string) string { return strings.Repeat("ab", 32) }}
-		assert.NoError(t, Check(o), proxy)
-	}
-	for _, page := range []string{"README.md", "docs/sidecar.md"} {
-		body, err := os.ReadFile("../../../" + page)
-		require.NoError(t, err)
-		_, text, found := strings.Cut(string(body), "```yaml\nproxy:")
-		require.True(t, found, page)
-		text, _, _ = strings.Cut("proxy:"+text, "```")
-		_, err = parse([]byte(text))
-		assert.NoError(t, err, page)
-	}
+			response.Body.Close()
+			return response.StatusCode != http.StatusNotFound
+		}, 10*time.Second, 10*time.Millisecond, "Traefik has no routes")
+	},
+	"envoy": func(t testing.TB, path, addr string, addresses map[string]string) {
+		launch(t, addr, path, "-c", example(t, "envoy.yaml", addresses), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+	},
 }

@@ -18,12 +18,14 @@ type proxy struct {
 	// more are headers that the proxy always sets, too: without them it is
 	// another proxy, or set up in another way.
 	more []string
+	// oneChallenge says that it passes one WWW-Authenticate to the client.
+	oneChallenge bool
 }
 
 // proxies are the values of "proxy" in the configuration.
 var proxies = map[string]proxy{
 	// As examples/proxies/nginx.conf sets them: auth_request itself sets none.
-	"nginx":   {method: "X-Original-Method", uri: "X-Original-Uri"},
+	"nginx":   {method: "X-Original-Method", uri: "X-Original-Uri", oneChallenge: true},
 	"traefik": {method: "X-Forwarded-Method", uri: "X-Forwarded-Uri", more: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}},
 	"caddy":   {method: "X-Forwarded-Method", uri: "X-Forwarded-Uri", more: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}},
 	// The check is a request with the original method and path, behind the
@@ -31,19 +33,15 @@ var proxies = map[string]proxy{
 	"envoy": {},
 }
 
-// overriding are headers by which some frameworks take a request for one with
-// another method or path: it would be decided about one and do another.
-var overriding = []string{"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url"}
-
 // original is the request that the client sent, as far as it matters here.
 type original struct {
 	method, uri   string
 	path, decoded string
 }
 
-// misled is why the original request cannot be told. The first kind is what a
+// badRequest is why the original request cannot be told. The first kind is what a
 // client can cause, the second one a proxy that is not set up for this.
-type misled struct {
+type badRequest struct {
 	result, problem string
 }
 
@@ -54,17 +52,15 @@ const (
 )
 
 // original reads the original request. prefix is what Envoy puts before its path.
-func (p proxy) original(r *http.Request, prefix string) (o original, wrong *misled) {
-	for _, name := range overriding {
-		if len(r.Header[name]) > 0 {
-			return o, &misled{resultAmbiguous, "header " + name + " asks for another method or path"}
-		}
+func (p proxy) original(r *http.Request, prefix string) (o original, wrong *badRequest) {
+	if problem := hostileHeader(r.Header); problem != "" {
+		return o, &badRequest{resultAmbiguous, problem}
 	}
 	o.method, o.uri = r.Method, r.RequestURI
 	if p.uri == "" {
 		path, ok := strings.CutPrefix(o.uri, prefix)
 		if !ok {
-			return o, &misled{resultNotProxy, "path is not behind the path prefix"}
+			return o, &badRequest{resultNotProxy, "path is not behind the path prefix"}
 		}
 		o.uri = path
 	} else {
@@ -72,17 +68,17 @@ func (p proxy) original(r *http.Request, prefix string) (o original, wrong *misl
 			values := r.Header[name]
 			// A list is what is left of several headers after another proxy.
 			if len(values) != 1 || values[0] == "" || name != p.uri && strings.Contains(values[0], ",") {
-				return o, &misled{resultNotProxy, "header " + name + " is not there exactly once"}
+				return o, &badRequest{resultNotProxy, "header " + name + " is not there exactly once"}
 			}
 		}
 		o.method, o.uri = r.Header[p.method][0], r.Header[p.uri][0]
 	}
 	if !plainMethod(o.method) {
-		return o, &misled{resultAmbiguous, "method is not a word in capitals"}
+		return o, &badRequest{resultAmbiguous, "method is not a word in capitals"}
 	}
 	var problem string
 	if o.path, o.decoded, problem = plainPath(o.uri); problem != "" {
-		return o, &misled{resultAmbiguous, problem}
+		return o, &badRequest{resultAmbiguous, problem}
 	}
 	return o, nil
 }

@@ -249,6 +249,51 @@ func TestSlowLoris(t *testing.T) {
 	assert.GreaterOrEqual(t, time.Since(began), readHeaderTime-time.Second)
 }
 
+// Requests whose body never comes are answered, and lock nobody out: not even
+// where there are more of them than connections may be open.
+func TestBodiesThatNeverCome(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	s := runSidecar(t, options(t, iss, configFor("nginx")+"limits: {connections: 16}\n"))
+	head := "POST /auth HTTP/1.1\r\nHost: a\r\nX-Original-Method: GET\r\nX-Original-URI: /public/a\r\n"
+	for _, body := range []string{"Content-Length: 10\r\n\r\n", "Content-Length: 10\r\n\r\n123", "Transfer-Encoding: chunked\r\n\r\n"} {
+		var conns []net.Conn
+		for range 24 {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, head+body)
+			require.NoError(t, err)
+			conns = append(conns, conn)
+		}
+		began := time.Now()
+		for range 8 {
+			assert.Equal(t, 200, decide(t, s.url, "GET", "/public/a", ""))
+		}
+		assert.Less(t, time.Since(began), bodyTime/2, "nobody waits for the bodies of others")
+		last := conns[len(conns)-1]
+		require.NoError(t, last.SetReadDeadline(time.Now().Add(5*time.Second)))
+		response, err := http.ReadResponse(bufio.NewReader(last), nil)
+		require.NoError(t, err)
+		response.Body.Close()
+		assert.Equal(t, 200, response.StatusCode)
+	}
+	// One that comes leaves the connection as it was.
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	for range 3 {
+		_, err = io.WriteString(conn, head+"Content-Length: 3\r\n\r\n")
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, "abc")
+		require.NoError(t, err)
+		response, err := http.ReadResponse(reader, nil)
+		require.NoError(t, err)
+		response.Body.Close()
+		assert.Equal(t, 200, response.StatusCode)
+	}
+}
+
 // Thousands of idle connections, as many as the system gives us: more than the
 // sidecar takes. Those who ask are answered, old connections go, and memory
 // stays small.
@@ -257,10 +302,10 @@ func TestIdleConnections(t *testing.T) {
 		t.Skip("opens thousands of connections")
 	}
 	iss := persauthtest.NewIssuer(t)
-	most := min(1000, openable()/4)
+	most := min(1000, maxOpenConns()/4)
 	s := runSidecar(t, options(t, iss, configFor("nginx")+fmt.Sprintf("limits: {connections: %d}\n", most)))
 	// Each has two ends in this process.
-	many := min(5000, openable()-most-100)
+	many := min(5000, maxOpenConns()-most-100)
 	require.Greater(t, many, most, "ulimit -n is too small for this test")
 	idle := make([]net.Conn, 0, many)
 	defer func() {

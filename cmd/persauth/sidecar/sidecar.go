@@ -81,9 +81,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.Config, err)
 	}
-	most := min(s.Limits.Connections, openable())
-	visitors := newCrowd(most)
-	e := &endpoint{metrics: newMetrics(visitors.len), log: log, loud: rate.NewLimiter(1, 5)}
+	most := min(s.Limits.Connections, maxOpenConns())
+	conns := newConnLimiter(most)
+	e := &endpoint{metrics: newMetrics(conns.len), log: log, logLimiter: rate.NewLimiter(1, 5)}
 	e.use(&state{s, verifier})
 	// That of the moment, at the end.
 	defer func() { e.state.Load().verifier.Close() }()
@@ -101,8 +101,8 @@ func Run(ctx context.Context, o Options) error {
 	defer adminListener.Close()
 
 	var stopping atomic.Bool
-	server := newServer(e, visitors, s.Limits.HeaderBytes, log)
-	admin := newServer(e.adminHandler(&stopping), newCrowd(adminConnections), defaultHeaderBytes, log)
+	server := newServer(e, conns, s.Limits.HeaderBytes, log)
+	admin := newServer(e.adminHandler(&stopping), newConnLimiter(adminConnections), defaultHeaderBytes, log)
 	ended := make(chan error, 2)
 	go func() { ended <- server.Serve(listener) }()
 	go func() { ended <- admin.Serve(adminListener) }()
@@ -184,19 +184,20 @@ func (s *settings) level() (level slog.Level) {
 	return level
 }
 
-func newServer(handler http.Handler, visitors *crowd, headerBytes int, log *slog.Logger) *http.Server {
-	return &http.Server{
+func newServer(handler http.Handler, conns *connLimiter, headerBytes int, log *slog.Logger) *http.Server {
+	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTime,
 		ReadTimeout:       readTime,
 		WriteTimeout:      writeTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerBytes,
-		ConnState:         visitors.changed,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		// "OPTIONS *" is not for us to answer.
 		DisableGeneralOptionsHandler: true,
 	}
+	conns.limit(server)
+	return server
 }
 
 // use makes a state the one that decides.
