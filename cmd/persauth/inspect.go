@@ -20,6 +20,11 @@ can make a token that says anything. To know whether a token is good, use
 Without a token, or with "-", tokens are read from standard input, one a line;
 white space around them and blank lines do not matter.
 
+With --web it serves a page that explains tokens in the browser: the library runs
+there, so no token leaves it, and every check is shown. --out writes the same page
+as files. The keys to check with are pasted, or those that --jwks, --mock or
+PERS_PROJECT_KEY name.
+
 Exit status: 0 all tokens could be decoded, 1 some could not, 2 wrong usage, or
 no token at all.`
 
@@ -28,6 +33,7 @@ no token at all.`
 
 func (sh *shell) inspectCommand() *cobra.Command {
 	var asJSON bool
+	var page webOptions
 	cmd := &cobra.Command{
 		Use:                   "inspect [flags] [TOKEN | -]",
 		Short:                 "Decode tokens without verifying them",
@@ -36,7 +42,14 @@ func (sh *shell) inspectCommand() *cobra.Command {
 		DisableFlagsInUseLine: true,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write an indented JSON object for each token")
+	page.register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := page.check(cmd, args); err != nil {
+			return err
+		}
+		if page.web {
+			return page.run(cmd.Context(), sh)
+		}
 		fmt.Fprintf(sh.err, "persauth: %s. See: persauth verify --help\n", notVerified)
 		status := exitStatus(exitValid)
 		first := true
