@@ -98,13 +98,13 @@ const (
 )
 
 const (
-	defaultMaxLag       = 10 * time.Second
-	longestMaxLag       = 10 * time.Minute
-	defaultFleetCalls   = 9400
-	mostFleetCalls      = 9700
-	defaultFleetSize    = 10
-	defaultPatience     = 250 * time.Millisecond
-	longestPatience     = 5 * time.Second
+	defaultMaxLag     = 10 * time.Second
+	longestMaxLag     = 10 * time.Minute
+	defaultFleetCalls = 9400
+	mostFleetCalls    = 9700
+	defaultFleetSize  = 10
+	defaultPatience   = 250 * time.Millisecond
+	longestPatience   = 5 * time.Second
 )
 
 // MaxLogBody bounds [LogEntry.Body], and MaxShared an answer that is shared, both
