@@ -35,10 +35,7 @@ func (c *Claims) RequireBusiness(business string) error {
 // RequireAuthType returns nil when the caller is of one of the given types, and
 // an error that is [ErrForbidden] otherwise, also when none is given.
 func (c *Claims) RequireAuthType(types ...AuthType) error {
-	names := make([]string, len(types))
-	for i, t := range types {
-		names[i] = string(t)
-	}
+	names := namesOf(types)
 	if err := c.required("auth type", names...); err != nil {
 		return err
 	}
@@ -55,24 +52,68 @@ func (c *Claims) RequireBusinessRole(business string, roles ...string) error {
 	if err := c.RequireBusiness(business); err != nil {
 		return err
 	}
+	if t := c.AuthType(); t == AuthUser || t == AuthExternal {
+		// A session that says that it is not a business's has no role there.
+		return forbidden("business role", `a session of the business: authType "business"`, "authType "+quoted(string(t)))
+	}
 	return c.requireRole("role in business ", business, roles)
+}
+
+// TenantEvidence says what makes a token the tenant's own: that of an admin of
+// the tenant and not of somebody who acts for one of its businesses, say. The zero
+// value stands for the "authType" "tenant" alone.
+//
+// A role counts as the tenant's only where there is such evidence: roles are open
+// strings, so a business may well call one "TENANT_ADMIN".
+type TenantEvidence struct {
+	// AuthTypes are values of "authType" that count beside "tenant", such as
+	// [AuthSystem]. They are compared exactly.
+	AuthTypes []AuthType
+	// TokenKinds are values of the claim that [ClaimNames.Kind] names which count
+	// as well, such as "TENANT_ADMIN_JWT".
+	TokenKinds []string
+}
+
+// tenantSession reports whether claims are those of a token of the tenant itself.
+// What is missing, unknown or spelled otherwise is no evidence.
+func (e *expectation) tenantSession(c *candidate) bool {
+	if len(c.get(fieldBusiness)) > 0 {
+		return false
+	}
+	authType, kind := c.get(fieldAuthType), c.get(fieldKind)
+	switch AuthType(authType) {
+	case AuthBusiness, AuthUser, AuthExternal:
+		return false // whatever its kind says
+	}
+	return slices.Contains(e.evidence.AuthTypes, AuthType(authType)) || slices.Contains(e.evidence.TokenKinds, string(kind))
 }
 
 // RequireTenantRole returns nil when the caller has one of roles in tenant
 // itself. Otherwise it returns an error that is [ErrForbidden], also when
 // tenant, roles, or one of roles is empty.
 //
-// A role held in a business of the tenant is not a role in the tenant: roles
-// are open strings, so a business may well call one "ADMIN", or even
-// "TENANT_ADMIN".
+// A role counts only in a token that is the tenant's own by positive evidence: see
+// [Config.TenantEvidence]. Where that is missing the error says what the token has,
+// and which setting decides.
 func (c *Claims) RequireTenantRole(tenant string, roles ...string) error {
 	if err := c.RequireTenant(tenant); err != nil {
 		return err
 	}
-	if c.BusinessID() != "" || c.AuthType() == AuthBusiness {
-		return forbidden("tenant role", "a session of the tenant itself", "one of a business")
+	if !c.flags.has(flagTenantSession) {
+		return forbidden("tenant role", wantTenantSession, c.gotTenantEvidence())
 	}
 	return c.requireRole("role in tenant ", tenant, roles)
+}
+
+const wantTenantSession = `a token of the tenant itself: authType "tenant", or what Config.TenantEvidence names, and no business`
+
+// gotTenantEvidence says what a token has of what counts as evidence.
+func (c *Claims) gotTenantEvidence() string {
+	got := "authType " + orNone(string(c.AuthType())) + ", token kind " + orNone(c.TokenKind())
+	if c.BusinessID() != "" {
+		got += ", business " + quoted(c.BusinessID())
+	}
+	return got
 }
 
 func (c *Claims) requireRole(where, name string, roles []string) error {

@@ -33,21 +33,21 @@ func (m cacheMemory) get(key int) (int, bool) { return m.bounded.get(strconv.Ito
 func (m cacheMemory) put(key, value int)      { m.bounded.put(strconv.Itoa(key), value) }
 func (m cacheMemory) remove(key int)          { m.bounded.remove(strconv.Itoa(key)) }
 
-// tableMemory holds values as versions of the deny list.
+// tableMemory holds values as expiries.
 type tableMemory struct{ *tokenTable }
 
 func (m tableMemory) put(key, value int) { m.tokenTable.put(entry(strconv.Itoa(key), value)) }
 func (m tableMemory) remove(key int)     { m.tokenTable.remove(strconv.Itoa(key)) }
 func (m tableMemory) get(key int) (int, bool) {
 	if r := m.tokenTable.get(strconv.Itoa(key)); r != nil {
-		return int(r.denied), true
+		return int(r.claims.expiresAt), true
 	}
 	return 0, false
 }
 
 // entry is what is remembered of a token that is no more than its text.
 func entry(token string, value int) *remembered {
-	return &remembered{whole: token, denied: uint64(value)}
+	return &remembered{whole: token, claims: Claims{expiresAt: instant(value)}}
 }
 
 // forEachMemory runs a test with both, made for size entries.
@@ -235,7 +235,7 @@ func TestMemoryPromotesTheNewest(t *testing.T) {
 	table.put(1, 11)
 	table.put(3, 30)
 	hash := table.hash("1")
-	assert.Equal(t, uint64(11), table.promote(table.shard(hash), hash, "1").denied)
+	assert.Equal(t, instant(11), table.promote(table.shard(hash), hash, "1").claims.expiresAt)
 	table.remove(1)
 	assert.Nil(t, table.promote(table.shard(hash), hash, "1"))
 }

@@ -18,6 +18,8 @@ type ClaimNames struct {
 	Role     string // default "role"; one string or an array of strings
 	AuthType string // default "authType"
 	Email    string // default "email"
+	Session  string // default "sid": the session that the token was issued in
+	Kind     string // default "type": what PERS calls the token, such as TENANT_ADMIN_JWT
 }
 
 // claimField is a claim that Claims has a place for.
@@ -40,9 +42,11 @@ const (
 	fieldAuthType
 	fieldEmail
 	fieldConfirmation
+	fieldSession
+	fieldKind
 
 	firstText  = fieldIssuer
-	textFields = fieldConfirmation - firstText + 1
+	textFields = fieldKind - firstText + 1
 )
 
 // claimForms says of each field what its check is called and what form it must
@@ -65,6 +69,8 @@ var claimForms = [...]struct {
 	fieldAuthType:     {check: "authType", form: "none, or a string", optional: true},
 	fieldEmail:        {check: "email", form: "none, or a string", optional: true},
 	fieldConfirmation: {check: "cnf", form: "none, or an object whose jkt is a string"},
+	fieldSession:      {check: "session", form: "none, or a string", optional: true},
+	fieldKind:         {check: "token kind", form: "none, or a string", optional: true},
 }
 
 // claimMember is one name in the tree of members that are read: a field, or an
@@ -97,6 +103,8 @@ func claimTree(names ClaimNames) ([]claimMember, error) {
 		{fieldRole, names.Role, "role"},
 		{fieldAuthType, names.AuthType, "authType"},
 		{fieldEmail, names.Email, "email"},
+		{fieldSession, names.Session, "sid"},
+		{fieldKind, names.Kind, "type"},
 	} {
 		name := c.normal
 		if c.configured != "" {

@@ -3,7 +3,10 @@ package persauth
 // The checks of decoded claims (RFC 7519 §4.1), in the order in which Explain
 // lists them. All that fail are reported together.
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // claimRules begins with the form of each claim; a claim that does not have its
 // form passes the later checks, so that it is reported once.
@@ -62,14 +65,47 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 			return e.tenants == nil || len(c.get(fieldTenant)) == 0 || e.tenants[string(c.get(fieldTenant))]
 		},
 		want: func(_ *candidate, e *expectation) string {
-			if e.tenants == nil {
-				return orAny("")
-			}
-			return e.tenantNames
+			return orAnyOf(e.tenants != nil, e.tenantNames)
 		},
 		got: func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldTenant))) },
 	},
+	{
+		name: "authType", err: ErrClaims,
+		ok: func(c *candidate, e *expectation) bool {
+			return e.authTypes == nil || e.authTypes[string(c.get(fieldAuthType))]
+		},
+		want: func(_ *candidate, e *expectation) string { return orAnyOf(e.authTypes != nil, e.authTypeNames) },
+		got:  func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldAuthType))) },
+	},
+	{
+		// A refresh token is signed by the same keys, and lives for longer. It is
+		// for POST /auth/refresh alone.
+		name: "token kind", err: ErrClaims,
+		ok: func(c *candidate, e *expectation) bool {
+			kind := c.get(fieldKind)
+			return len(kind) == 0 || !namesRefresh(kind) && (e.kinds == nil || e.kinds[string(kind)])
+		},
+		want: func(_ *candidate, e *expectation) string {
+			if e.kinds == nil {
+				return "none, or one that is not a refresh token's"
+			}
+			return "none, or " + e.kindNames
+		},
+		got: func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldKind))) },
+	},
 })
+
+// namesRefresh reports whether the name of a token's kind is that of a refresh
+// token: PERS has USER_JWT_REFRESH_TOKEN and ADMIN_JWT_REFRESH_TOKEN.
+func namesRefresh[T string | []byte](kind T) bool {
+	const word = "refresh"
+	for i := 0; i+len(word) <= len(kind); i++ {
+		if strings.EqualFold(string(kind[i:i+len(word)]), word) {
+			return true
+		}
+	}
+	return false
+}
 
 // formChecks are the rules about the form of claims, valueRules the others: they
 // are enough where every claim has its form.
@@ -106,6 +142,13 @@ func orAny(value string) string {
 		return "any: none is configured"
 	}
 	return quoted(value)
+}
+
+func orAnyOf(configured bool, names string) string {
+	if !configured {
+		return orAny("")
+	}
+	return names
 }
 
 // begun reports whether claims that passed pass at a time that may be an earlier

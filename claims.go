@@ -42,12 +42,33 @@ type Claims struct {
 	text string
 	ends [textFields]uint16
 
-	keysStale, inGrace, remote bool
+	flags  claimFlags
+	denied uint32 // the version of the deny list that the token was held against
 
 	expiresAt, notBefore, issuedAt instant // absent: noInstant
 	checked                        instant // see Verification.CheckedAt; noInstant: never
 
 	header *header
+	key    *publicKey // nil: PERS vouched for the token
+}
+
+// claimFlags are what is known of a token in one bit each.
+type claimFlags uint8
+
+const (
+	flagKeysStale     claimFlags = 1 << iota // see Verification.KeysStale
+	flagInGrace                              // see Verification.InGrace
+	flagTenantSession                        // there is evidence that the token is the tenant's own
+)
+
+func (f claimFlags) has(flag claimFlags) bool { return f&flag != 0 }
+
+// with returns f with a flag set or cleared.
+func (f claimFlags) with(flag claimFlags, on bool) claimFlags {
+	if on {
+		return f | flag
+	}
+	return f &^ flag
 }
 
 // get returns a claim that is a text, or, for a list, the list of its elements.
@@ -116,6 +137,13 @@ func (c *Claims) Roles() []string { return slices.Collect(elements(c.get(fieldRo
 // say.
 func (c *Claims) AuthType() AuthType { return AuthType(c.get(fieldAuthType)) }
 
+// SessionID returns "sid": the session that the token was issued in, or "".
+func (c *Claims) SessionID() string { return c.get(fieldSession) }
+
+// TokenKind returns what PERS calls this token, such as "USER_JWT_ACCESS_TOKEN",
+// or "" when the token does not say. It is never that of a refresh token.
+func (c *Claims) TokenKind() string { return c.get(fieldKind) }
+
 // Email returns "email", or "". It is personal data: do not log it.
 func (c *Claims) Email() string { return c.get(fieldEmail) }
 
@@ -145,8 +173,8 @@ func (c *Claims) Confirmation() string { return c.get(fieldConfirmation) }
 
 // Verification says how the token was verified.
 func (c *Claims) Verification() Verification {
-	v := Verification{Method: VerifiedLocally, KeysStale: c.keysStale, CheckedAt: c.checked.orZero(), InGrace: c.inGrace}
-	if c.remote {
+	v := Verification{Method: VerifiedLocally, KeysStale: c.flags.has(flagKeysStale), CheckedAt: c.checked.orZero(), InGrace: c.flags.has(flagInGrace)}
+	if c.key == nil {
 		v.Method = VerifiedRemotely
 	}
 	if c.header != nil {

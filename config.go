@@ -61,6 +61,19 @@ type Config struct {
 	// Tenants are the tenants whose tokens are accepted. Empty: any tenant
 	// that the keys sign for.
 	Tenants []string
+	// AuthTypes are the kinds of callers whose tokens are accepted at all, by
+	// their "authType". Empty: any, and tokens that do not say. Where PERS gives
+	// user tokens to people that nobody authenticated, as it does for tenants
+	// with allowJWTForUnauthenticatedUsers, a service that is not for them leaves
+	// out [AuthUser].
+	AuthTypes []AuthType
+	// TenantEvidence says which tokens are the tenant's own, beside those with
+	// the "authType" "tenant". Only in these does a role count as the tenant's.
+	TenantEvidence TenantEvidence
+	// TokenKinds are the kinds of tokens that are accepted, by the claim that
+	// [ClaimNames.Kind] names, where a token has one. Empty: all but refresh
+	// tokens, which are never accepted.
+	TokenKinds []string
 	// Algorithms are the values of "alg" that are accepted. Empty: RS256,
 	// RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512 and EdDSA. A key
 	// may narrow them down further, never widen them.
@@ -219,8 +232,26 @@ func (c *Config) check() error {
 			fail("Algorithms has %s, %s", quoted(alg), reason)
 		}
 	}
-	if slices.Contains(c.Tenants, "") || slices.Contains(c.TokenTypes, "") {
-		fail("Tenants and TokenTypes must not have an empty entry: a missing setting, perhaps")
+	for _, list := range []struct {
+		name   string
+		values []string
+	}{
+		{"Tenants", c.Tenants},
+		{"TokenTypes", c.TokenTypes},
+		{"TokenKinds", c.TokenKinds},
+		{"AuthTypes", namesOf(c.AuthTypes)},
+		{"TenantEvidence.AuthTypes", namesOf(c.TenantEvidence.AuthTypes)},
+		{"TenantEvidence.TokenKinds", c.TenantEvidence.TokenKinds},
+	} {
+		if slices.Contains(list.values, "") {
+			fail("%s has an empty entry: a missing setting, perhaps", list.name)
+		}
+	}
+	if i := slices.IndexFunc(slices.Concat(c.TokenKinds, c.TenantEvidence.TokenKinds), namesRefresh[string]); i >= 0 {
+		fail("TokenKinds names a refresh token: they are for POST /auth/refresh, and never accepted here")
+	}
+	if bad := slices.IndexFunc(c.TenantEvidence.AuthTypes, func(t AuthType) bool { return t == AuthBusiness || t == AuthUser || t == AuthExternal }); bad >= 0 {
+		fail("TenantEvidence.AuthTypes has %s, which is not the tenant's", quoted(string(c.TenantEvidence.AuthTypes[bad])))
 	}
 	names := make(map[string]bool, len(c.TokenSources))
 	for _, source := range c.TokenSources {
@@ -257,6 +288,16 @@ func (c *Config) expectation() *expectation {
 		leeway:         c.Leeway,
 		remote:         setOf(c.RemoteAlgorithms),
 	}
+	if len(c.AuthTypes) > 0 {
+		e.authTypes = setOf(namesOf(c.AuthTypes))
+		e.authTypeNames = oneOf(namesOf(c.AuthTypes))
+	}
+	if len(c.TokenKinds) > 0 {
+		e.kinds = setOf(c.TokenKinds)
+		e.kindNames = oneOf(c.TokenKinds)
+	}
+	e.evidence.AuthTypes = append([]AuthType{AuthTenant}, c.TenantEvidence.AuthTypes...)
+	e.evidence.TokenKinds = slices.Clone(c.TenantEvidence.TokenKinds)
 	for _, typ := range c.TokenTypes {
 		e.types[mediaType(typ)] = true
 	}
@@ -265,6 +306,14 @@ func (c *Config) expectation() *expectation {
 		e.tenantNames = oneOf(slices.Sorted(maps.Keys(e.tenants)))
 	}
 	return e
+}
+
+func namesOf(types []AuthType) []string {
+	texts := make([]string, len(types))
+	for i, t := range types {
+		texts[i] = string(t)
+	}
+	return texts
 }
 
 func setOf(values []string) map[string]bool {

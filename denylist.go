@@ -96,7 +96,7 @@ func (v *Verifier) revokedUntil(r Revocation, now instant) instant {
 type denyList struct {
 	// version changes with every entry. Who remembers the version at which a
 	// token was looked up need not look again until then.
-	version atomic.Uint64
+	version atomic.Uint32
 
 	mu     sync.RWMutex
 	tokens map[tokenDigest]instant // until when, by what is signed

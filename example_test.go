@@ -44,7 +44,7 @@ func ExampleNew_mistakes() {
 	})
 	fmt.Println(err)
 	// Output:
-	// persauth: Tenants and TokenTypes must not have an empty entry: a missing setting, perhaps
+	// persauth: Tenants has an empty entry: a missing setting, perhaps
 	// ProjectKey has white space around it: a line break from a file, perhaps
 	// BaseURL must be https: over plain http anyone on the way could put in keys
 }

@@ -176,18 +176,18 @@ func (o *oracle) join(about *remembered, why purpose, since instant) (*question,
 	if q := o.asking[digest]; q != nil {
 		// A refusal of a token whose key is unknown says nothing about one
 		// whose signature is known to be good.
-		if q.asked >= since && (about.key == nil || q.about.key != nil) {
+		if q.asked >= since && (about.claims.key == nil || q.about.claims.key != nil) {
 			return q, nil
 		}
 		if q.next == nil {
 			q.next = &question{about: about, why: why, done: make(chan struct{})}
-		} else if about.key != nil && q.next.about.key == nil {
+		} else if about.claims.key != nil && q.next.about.claims.key == nil {
 			q.next.about, q.next.why = about, why // the key has come since
 		}
 		return q.next, nil
 	}
 	if r, ok := o.refused.get(string(digest[:])); ok && since != never && r.until.ahead(now, refusedFor) &&
-		(about.key == nil || r.err.Err != ErrRejected) {
+		(about.claims.key == nil || r.err.Err != ErrRejected) {
 		return nil, copyOf(r.err, about.claims.header.kid)
 	}
 	if err := o.permitted(why, now); err != nil {

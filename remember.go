@@ -14,9 +14,7 @@ const rememberedHeaders = 256
 // than it need be: see docs/performance.md.
 type remembered struct {
 	claims Claims
-	whole  string     // the text of the claims, with the token's signature behind it
-	key    *publicKey // nil: PERS vouched for it
-	denied uint64     // the version of the deny list that it was held against
+	whole  string // the text of the claims, with the token's signature behind it
 }
 
 // token returns the token itself.
@@ -30,18 +28,18 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 		return nil
 	}
 	r := v.seen.get(token)
-	if r == nil || r.key != nil && (keys == nil || r.key.gone.Load()) || !r.claims.begun(v.expect, now) {
+	if r == nil || r.claims.key != nil && (keys == nil || r.claims.key.gone.Load()) || !r.claims.begun(v.expect, now) {
 		return nil
 	}
 	version := v.denied.version.Load()
-	if now >= r.claims.end(v.expect) || version != r.denied && v.denied.has(token, r.claims.ID(), now) {
+	if now >= r.claims.end(v.expect) || version != r.claims.denied && v.denied.has(token, r.claims.ID(), now) {
 		v.seen.remove(token)
 		return nil
 	}
-	if stale := keys != nil && keys.stale(now); stale != r.claims.keysStale || version != r.denied {
+	if stale := keys != nil && keys.stale(now); stale != r.claims.flags.has(flagKeysStale) || version != r.claims.denied {
 		renewed := *r
-		renewed.claims.keysStale = stale
-		renewed.denied = version
+		renewed.claims.flags = renewed.claims.flags.with(flagKeysStale, stale)
+		renewed.claims.denied = version
 		v.seen.replace(r, &renewed)
 		r = &renewed
 	}
@@ -51,10 +49,12 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 // record is what there is to remember of a token, in a form that outlives t. Of
 // one whose signature held, it keeps the header.
 func (v *Verifier) record(t *parsed, f finding) *remembered {
-	r := &remembered{key: f.key, denied: f.denied}
+	r := new(remembered)
 	c := &t.claims
 	r.claims = Claims{
-		header: t.header, remote: f.key == nil, keysStale: f.keys != nil && f.keys.stale(c.now),
+		header: t.header, key: f.key, denied: f.denied,
+		flags: claimFlags(0).with(flagKeysStale, f.keys != nil && f.keys.stale(c.now)).
+			with(flagTenantSession, v.expect.tenantSession(c)),
 		expiresAt: c.expiresAt, notBefore: c.notBefore, issuedAt: c.issuedAt, checked: noInstant,
 	}
 	r.keep(t)

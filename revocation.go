@@ -123,7 +123,7 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Cl
 		v.oracle.later(r, forRevocation)
 		return &r.claims, nil
 	}
-	if r.key == nil {
+	if r.claims.key == nil {
 		// The key may have come in the meantime.
 		t := v.take(r.token())
 		defer t.release()
@@ -146,7 +146,7 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Cl
 // word stays as old as it is, and counts for nothing if the key did not sign the
 // token. Without such a key there are neither claims nor an error.
 func (v *Verifier) adopt(r *remembered, now instant) (*Claims, error) {
-	if r.key != nil {
+	if r.claims.key != nil {
 		return nil, nil
 	}
 	t := v.take(r.token())
@@ -173,9 +173,9 @@ func (v *Verifier) adopt(r *remembered, now instant) (*Claims, error) {
 
 // graceful marks a remembered token as one that passes by grace.
 func (v *Verifier) graceful(r *remembered) *Claims {
-	if !r.claims.inGrace {
+	if !r.claims.flags.has(flagInGrace) {
 		marked := *r
-		marked.claims.inGrace = true
+		marked.claims.flags |= flagInGrace
 		v.seen.replace(r, &marked)
 		r = &marked
 	}
@@ -195,7 +195,7 @@ func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, e
 	}
 	v.seen.remove(r.token())
 	switch {
-	case r.key == nil:
+	case r.claims.key == nil:
 		return nil, err
 	case now >= r.claims.expiresAt:
 		// PERS need not have our leeway: this says nothing of a revocation.
@@ -217,7 +217,7 @@ func errRevoked(by string) *Error {
 // vouched is r with PERS' word on it, for which it was asked at a time.
 func (v *Verifier) vouched(r *remembered, asked instant) *remembered {
 	renewed := *r
-	renewed.claims.inGrace = false
+	renewed.claims.flags &^= flagInGrace
 	renewed.claims.checked = asked
 	return &renewed
 }
@@ -236,7 +236,7 @@ func (v *Verifier) due(r *remembered) (renew, end instant) {
 // be one at all.
 func (v *Verifier) maxAge(r *remembered) (maxAge time.Duration, ages bool) {
 	maxAge, ages = v.revocation.applies(&r.claims)
-	if r.key == nil {
+	if r.claims.key == nil {
 		if !ages {
 			maxAge = strangerMaxAge
 		}

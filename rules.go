@@ -18,6 +18,11 @@ type expectation struct {
 	audience       string
 	tenants        map[string]bool
 	tenantNames    string
+	authTypes      map[string]bool // nil: any
+	authTypeNames  string
+	kinds          map[string]bool // of tokens; nil: any but refresh tokens
+	kindNames      string
+	evidence       TenantEvidence
 	leeway         time.Duration
 }
 

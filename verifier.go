@@ -126,7 +126,7 @@ type finding struct {
 	// stranger: no key at hand can say, and nothing else speaks against the
 	// token. Then PERS may be asked.
 	stranger bool
-	denied   uint64 // the version of the deny list that it was held against
+	denied   uint32 // the version of the deny list that it was held against
 }
 
 // local applies all checks that need no word of PERS on the token.
