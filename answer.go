@@ -27,41 +27,94 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
+// Refusal is what a refused caller is told, for every transport: one line of the
+// table of answers in docs/guards.md. It says nothing of keys and tokens.
+type Refusal struct {
+	// Status is the HTTP status: 401, 403, 503, 400 for a request that no
+	// credentials could put right, or 500 for an error that is not this package's.
+	Status int
+	// Code is [Code] of the error, for programs.
+	Code string
+	// Detail is a sentence for a person, which says what to do.
+	Detail string
+	// Challenges are the values of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1),
+	// one for each scheme that is taken. Empty for a 503.
+	Challenges []string
+	// Nonce is what the client's next proof needs (RFC 9449 §9), for the header
+	// DPoP-Nonce, or "".
+	Nonce string
+	// RetryAfter is when to come again, for a 503; at least a second then.
+	RetryAfter time.Duration
+}
+
+// Refusal returns how a caller is answered whom err refuses. authorization are the
+// values of the Authorization header: the challenge is for the scheme in it. An
+// error of a context that ended is answered like any that is [ErrUnavailable];
+// whoever has a transport with words for that looks for it before.
+func (v *Verifier) Refusal(err error, authorization []string) Refusal {
+	found, n := parseAuthorization(authorization)
+	return v.refusal(err, found.dpop, n > 1)
+}
+
+// refusal is Refusal for a caller who used the scheme DPoP or not, or both.
+func (v *Verifier) refusal(err error, dpop, both bool) Refusal {
+	r := Refusal{Code: Code(err)}
+	switch {
+	case errors.Is(err, ErrForbidden):
+		r.Status, r.Detail = http.StatusForbidden, "Your account may not do this. Signing in again will not help."
+		r.Challenges = v.challenges("insufficient_scope", dpop, both)
+	case errors.Is(err, ErrUnavailable):
+		r.Status, r.Detail = http.StatusServiceUnavailable, "Your sign-in cannot be verified right now. Try again shortly."
+		r.RetryAfter = retryAfterOf(err)
+	case r.Code == "internal":
+		r.Status, r.Detail = http.StatusInternalServerError, "Something went wrong here."
+	default:
+		var code string
+		r.Status = http.StatusUnauthorized
+		code, r.Detail = explained(err)
+		if code == "invalid_request" {
+			r.Status = http.StatusBadRequest // RFC 6750 §3.1
+		}
+		r.Challenges = v.challenges(code, dpop, both)
+		if code == "use_dpop_nonce" {
+			r.Nonce = v.DPoPNonce()
+		}
+	}
+	return r
+}
+
 // WriteError answers a request that was refused with err: 401 with a challenge
 // (RFC 6750 §3, RFC 9449 §7.1), 403, or 503 with Retry-After, and a problem (RFC
 // 9457) that says what to do. It tells nothing of keys and tokens. An error that
 // is not this package's is answered with 500. A client that is gone gets 499, so
 // that it is not taken for a failure of the service.
 func (v *Verifier) WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	h := w.Header()
-	p := problem{Type: "about:blank"}
-	switch {
-	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		w.WriteHeader(statusClientGone)
 		return
-	case errors.Is(err, ErrForbidden):
-		p.Status, p.Detail = http.StatusForbidden, "Your account may not do this. Signing in again will not help."
-		v.challenge(h, r, "insufficient_scope")
-	case errors.Is(err, ErrUnavailable):
-		p.Status, p.Detail = http.StatusServiceUnavailable, "It cannot be checked at the moment who you are. Try again shortly."
-		h.Set("Retry-After", strconv.Itoa(retrySeconds(err)))
-	case Code(err) == "internal":
-		p.Status, p.Detail = http.StatusInternalServerError, "Something went wrong here."
-	default:
-		var code string
-		p.Status = http.StatusUnauthorized
-		code, p.Detail = explained(err)
-		v.challenge(h, r, code)
-		if code == "use_dpop_nonce" {
-			v.proofs.offerNonce(h)
-		}
 	}
-	p.Title = http.StatusText(p.Status)
+	found, n := v.credentials(r)
+	v.refusal(err, found.dpop, n > 1).write(w)
+}
+
+// write sends the refusal over HTTP.
+func (r Refusal) write(w http.ResponseWriter) {
+	h := w.Header()
+	if r.Challenges != nil {
+		h["Www-Authenticate"] = r.Challenges
+	}
+	if r.Nonce != "" {
+		h.Set("DPoP-Nonce", r.Nonce)
+	}
+	if r.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.RetryAfter.Seconds()))))
+	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(p.Status)
-	_ = json.MarshalWrite(w, p) // whoever is gone needs no answer
+	w.WriteHeader(r.Status)
+	p := problem{Type: "about:blank", Title: http.StatusText(r.Status), Status: r.Status, Detail: r.Detail}
+	_ = json.MarshalWrite(w, p) // a client that is gone needs no answer
 }
 
 // explained returns the error code for a 401 (RFC 6750 §3.1, RFC 9449 §7.1), and
@@ -89,36 +142,33 @@ func explained(err error) (code, detail string) {
 	return "invalid_token", "The access token is not accepted. Sign in again."
 }
 
-// challenge sets WWW-Authenticate: a challenge for each scheme that is taken.
-// code, where there is one, goes to the scheme that the client used (RFC 9449
-// §7.2), or to both where it used both.
-func (v *Verifier) challenge(h http.Header, r *http.Request, code string) {
-	h.Del("WWW-Authenticate")
-	found, n := v.credentials(r)
+// challenges are a challenge for each scheme that is taken. code, where there is
+// one, goes to the scheme that the client used (RFC 9449 §7.2), or to both where it
+// used both.
+func (v *Verifier) challenges(code string, usedDPoP, both bool) (all []string) {
 	bearer, dpop := v.proofs.cfg.Mode != DPoPRequired, v.proofs.algs != ""
+	add := func(challenge string, used bool) {
+		if code != "" && used {
+			challenge += `, error="` + code + `"`
+		}
+		all = append(all, challenge)
+	}
 	if bearer {
 		// RFC 6750 §3: a parameter at least.
-		challenge := `Bearer realm="PERS"`
-		if code != "" && (!found.dpop || n > 1 || !dpop) {
-			challenge += `, error="` + code + `"`
-		}
-		h.Add("WWW-Authenticate", challenge)
+		add(`Bearer realm="PERS"`, !usedDPoP || both || !dpop)
 	}
 	if dpop {
-		challenge := `DPoP algs="` + v.proofs.algs + `"`
-		if code != "" && (found.dpop || n > 1 || !bearer) {
-			challenge += `, error="` + code + `"`
-		}
-		h.Add("WWW-Authenticate", challenge)
+		add(`DPoP algs="`+v.proofs.algs+`"`, usedDPoP || both || !bearer)
 	}
+	return all
 }
 
-// retrySeconds is the Retry-After of a 503, in whole seconds.
-func retrySeconds(err error) int {
+// retryAfterOf is when a caller should come again who could not be told.
+func retryAfterOf(err error) time.Duration {
 	wait := time.Second
 	var e *Error
 	if errors.As(err, &e) {
 		wait = max(wait, e.RetryAfter)
 	}
-	return int(math.Ceil(wait.Seconds()))
+	return wait
 }

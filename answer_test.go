@@ -123,7 +123,7 @@ func TestAnswers(t *testing.T) {
 		{"no proof", get(t, both.URL, "Authorization", "DPoP "+bound), 401, none, "invalid_dpop_proof"},
 		{"a bad proof", get(t, both.URL, "Authorization", "DPoP "+bound, "DPoP", "a.b.c"), 401, none, "invalid_dpop_proof"},
 		{"a proof by another key", get(t, both.URL, "Authorization", "DPoP "+bound, "DPoP", iss.DPoPClient("ES256").Proof("GET", both.URL, bound)), 401, none, "invalid_token"},
-		{"two tokens", get(t, both.URL, "Authorization", "Bearer "+token, "Authorization", "DPoP "+token), 401, "invalid_request", "invalid_request"},
+		{"two tokens", get(t, both.URL, "Authorization", "Bearer "+token, "Authorization", "DPoP "+token), 400, "invalid_request", "invalid_request"},
 		{"the wrong role", get(t, both.URL+"/admin", "Authorization", "Bearer "+token), 403, "insufficient_scope", none},
 		{"the wrong role, with a proof", proved(get(t, both.URL+"/admin")), 403, none, "insufficient_scope"},
 		{"a guard that broke", get(t, both.URL+"/broken", "Authorization", "Bearer "+token), 500, no, no},
@@ -191,7 +191,7 @@ func TestOnRefused(t *testing.T) {
 	s, v := startService(t, iss, func(v *persauth.Verifier) http.Handler {
 		return v.Middleware(v.Require(persauth.AuthTypeIn(persauth.AuthSystem))(callerOf))
 	}, func(cfg *persauth.Config) {
-		cfg.OnRefused = func(w http.ResponseWriter, _ *http.Request, err error) {
+		cfg.OnRefused = func(_ *persauth.Verifier, w http.ResponseWriter, _ *http.Request, err error) {
 			refused = err
 			http.Error(w, "go away", http.StatusTeapot)
 		}

@@ -100,7 +100,7 @@ func (c *Claims) RequireTenantRole(tenant string, roles ...string) error {
 		return err
 	}
 	if !c.flags.has(flagTenantSession) {
-		return forbidden("tenant role", wantTenantSession, c.gotTenantEvidence())
+		return forbidden("tenant role", wantTenantSession, gotTenantEvidence(c))
 	}
 	return c.requireRole("role in tenant ", tenant, roles)
 }
@@ -108,10 +108,10 @@ func (c *Claims) RequireTenantRole(tenant string, roles ...string) error {
 const wantTenantSession = `a token of the tenant itself: authType "tenant", or what Config.TenantEvidence names, and no business`
 
 // gotTenantEvidence says what a token has of what counts as evidence.
-func (c *Claims) gotTenantEvidence() string {
-	got := "authType " + orNone(string(c.AuthType())) + ", token kind " + orNone(c.TokenKind())
-	if c.BusinessID() != "" {
-		got += ", business " + quoted(c.BusinessID())
+func gotTenantEvidence[T string | []byte](c interface{ get(claimField) T }) string {
+	got := "authType " + orNone(string(c.get(fieldAuthType))) + ", token kind " + orNone(string(c.get(fieldKind)))
+	if business := c.get(fieldBusiness); len(business) > 0 {
+		got += ", business " + quoted(string(business))
 	}
 	return got
 }

@@ -127,9 +127,14 @@ type Config struct {
 	TokenSources []TokenSource
 	// DPoP says which requests need a proof, and what it must be.
 	DPoP DPoP
-	// OnRefused answers the requests that the middleware refuses; it has to
+	// OnRefused answers the requests that the middleware of v refuses; it has to
 	// write an answer, for nobody does after it. nil: [Verifier.WriteError] does.
-	OnRefused func(http.ResponseWriter, *http.Request, error)
+	OnRefused func(v *Verifier, w http.ResponseWriter, r *http.Request, err error)
+	// OnAccepted hears of each request that the middleware has authenticated,
+	// before the guards and the handler, and on the request's goroutine: for an
+	// access log further out, which cannot see the context that the handler gets.
+	// It may be nil.
+	OnAccepted func(r *http.Request, claims *Claims)
 
 	// HTTPClient is used for requests to PERS. nil: a client with the default
 	// transport. Redirects to other hosts are never followed.

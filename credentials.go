@@ -3,6 +3,7 @@ package persauth
 // Where in a request the token is, and that there is exactly one.
 
 import (
+	"context"
 	"net/http"
 	"strings"
 )
@@ -26,17 +27,122 @@ type credentials struct {
 // is for somebody else: it is as if it were not there.
 func AuthorizationHeader() TokenSource {
 	return TokenSource{"header Authorization", func(r *http.Request) (credentials, int) {
-		values := r.Header["Authorization"]
-		if len(values) != 1 {
-			return credentials{}, len(values)
-		}
-		scheme, token, _ := strings.Cut(values[0], " ")
-		dpop := strings.EqualFold(scheme, "DPoP")
-		if !dpop && !strings.EqualFold(scheme, "Bearer") {
-			return credentials{}, 0
-		}
-		return credentials{strings.TrimLeft(token, " "), dpop}, 1
+		return parseAuthorization(r.Header["Authorization"])
 	}}
+}
+
+// parseAuthorization returns the credentials in the values of an Authorization
+// header, and how many there are. One of another scheme counts for nothing.
+func parseAuthorization(values []string) (credentials, int) {
+	if len(values) != 1 {
+		return credentials{}, len(values)
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	dpop := strings.EqualFold(scheme, "DPoP")
+	if !dpop && !strings.EqualFold(scheme, "Bearer") {
+		return credentials{}, 0
+	}
+	return credentials{strings.TrimLeft(token, " "), dpop}, 1
+}
+
+// Credentials are what a caller sent to say who it is, and the request that they
+// came with, by any transport. See [Verifier.VerifyCredentials].
+type Credentials struct {
+	// Authorization are the values of the header (or metadata) of that name, as
+	// they came: exactly one, of the scheme Bearer (RFC 6750 §2.1) or DPoP (RFC
+	// 9449 §7.1), is good.
+	Authorization []string
+	// Proofs are the values of the header DPoP (RFC 9449 §4.1), as they came.
+	// They are looked at only for a token that is bound to a key.
+	Proofs []string
+	// Method is the method that a proof must name in "htm": of an HTTP request
+	// its own, of gRPC and Connect POST.
+	Method string
+	// URL is what a proof must name in "htu": the address that the client used,
+	// absolute, or as a path to which [DPoP.Origin] is put. A query does not
+	// matter. A caller who passes an absolute URL vouches for its host.
+	URL string
+}
+
+// VerifyCredentials tells who sent the credentials. It is the one entry for every
+// transport: [Verifier.VerifyRequest] is the same for an *http.Request. Its errors
+// are those of VerifyRequest, and [Verifier.Refusal] turns them into an answer.
+//
+// A proof is good once, so credentials with one are verified once. Send the
+// client [Verifier.DPoPNonce] with the answer where that is not empty.
+func (v *Verifier) VerifyCredentials(ctx context.Context, c Credentials) (*Claims, error) {
+	claims, err := v.verifyCredentials(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+func (v *Verifier) verifyCredentials(ctx context.Context, c Credentials) (*Claims, error) {
+	found, n := parseAuthorization(c.Authorization)
+	if n != 1 {
+		err := error(&Error{Check: "credentials", Want: "a token in Authorization", Got: "none", Err: ErrNoToken})
+		if n > 1 {
+			err = errSeveralTokens()
+		}
+		v.countRefused(err)
+		return nil, err
+	}
+	claims, err := v.VerifyWithoutProof(ctx, found.token)
+	if err != nil {
+		return nil, err
+	}
+	needed, err := v.proofs.needsProof(claims, found.dpop)
+	if needed {
+		var target string
+		if target, err = v.proofs.targetOf(c.URL); err == nil {
+			_, err = v.proofs.check(ctx, presented{c.Proofs, c.Method, target, found.token}, claims)
+		}
+	}
+	if err != nil {
+		v.countRefused(err)
+		return nil, err
+	}
+	return claims, nil
+}
+
+// DPoPNonce returns the nonce that a client's next proof should have (RFC 9449
+// §8.2), or "" where [DPoP.NonceSecret] is not set and none is asked for.
+func (v *Verifier) DPoPNonce() string { return v.proofs.nonce() }
+
+// withoutProof returns claims of a token that came without a proof, or the error
+// that it had to have one.
+func (v *Verifier) withoutProof(ctx context.Context, token string, claims *Claims) (*Claims, error) {
+	if !v.needsProof(ctx, token, claims) {
+		return claims, nil
+	}
+	err := v.errWithoutProof(claims)
+	v.countRefused(err)
+	return nil, err
+}
+
+// needsProof reports whether the token alone is not enough.
+func (v *Verifier) needsProof(ctx context.Context, token string, claims *Claims) bool {
+	if claims.Confirmation() == "" && v.proofs.cfg.Mode != DPoPRequired {
+		return false
+	}
+	// A proof may have come with the request that ctx belongs to.
+	a, ok := ctx.Value(v).(*authenticated)
+	return !ok || a.found.token != token
+}
+
+func (v *Verifier) errWithoutProof(claims *Claims) error {
+	if claims.Confirmation() == "" || v.proofs.cfg.Mode == DPoPOff {
+		_, err := v.proofs.needsProof(claims, false)
+		return err
+	}
+	return badBinding("a proof beside a token that is bound to a key (VerifyRequest and VerifyCredentials take both)", "the token alone")
+}
+
+// errSeveralTokens refuses a request with several tokens: another reader may look
+// at another one, and see another caller.
+func errSeveralTokens() error {
+	return &Error{Check: "credentials", Want: "one token", Got: "several", Err: ErrMalformed, code: "invalid_request"}
 }
 
 // TokenCookie takes a bearer token from the cookie of that name. A browser sends

@@ -76,18 +76,26 @@ func (t *proof) release() {
 // offerNonce tells the client the nonce for its next proof (§8.2). What carries
 // it should not be used again for another request.
 func (p *proofs) offerNonce(h http.Header) {
-	if p.nonces != nil {
-		h.Set("DPoP-Nonce", p.nonces.at(p.now()).current)
+	if nonce := p.nonce(); nonce != "" {
+		h.Set("DPoP-Nonce", nonce)
 		h.Set("Cache-Control", "no-store")
 	}
 }
 
-// check decides whether the token may be used by whoever sent the request.
-// oldNonce reports that its next proof should have another nonce.
-func (p *proofs) check(r *http.Request, found credentials, claims *Claims) (oldNonce bool, err error) {
+// nonce returns the one for the next proof, or "" where none is asked for.
+func (p *proofs) nonce() string {
+	if p.nonces == nil {
+		return ""
+	}
+	return p.nonces.at(p.now()).current
+}
+
+// needsProof reports whether a token that came with a scheme must come with a
+// proof, too. The error says that the two do not belong together (§7.1, §7.2).
+func (p *proofs) needsProof(claims *Claims, dpop bool) (bool, error) {
 	bound := claims.Confirmation() != ""
 	switch {
-	case !bound && found.dpop:
+	case !bound && dpop:
 		return false, badBinding("a token that is bound to a key, with the scheme DPoP", "one that is not")
 	case !bound && p.cfg.Mode == DPoPRequired:
 		return false, badBinding("a token that is bound to a key", "one that is not")
@@ -95,25 +103,33 @@ func (p *proofs) check(r *http.Request, found credentials, claims *Claims) (oldN
 		return false, nil
 	case p.cfg.Mode == DPoPOff:
 		return false, badBinding("a token that is not bound to a key: proofs are not checked here", "one that is")
-	case !found.dpop:
+	case !dpop:
 		// §7.2: otherwise a stolen token would do without its key.
 		return false, badBinding("the scheme DPoP, as the token is bound to a key", "another")
 	}
-	target, err := p.target(r)
-	if err != nil {
-		return false, err
-	}
-	values := r.Header["Dpop"]
-	if len(values) != 1 {
-		return false, badProof("proof", "one DPoP header", fmt.Sprintf("%d of them", len(values)))
+	return true, nil
+}
+
+// presented is a proof with what it must be for.
+type presented struct {
+	proofs         []string // the values of the DPoP header
+	method, target string
+	token          string
+}
+
+// check decides whether the proof is good for the token, and uses it up. oldNonce
+// reports that the client's next proof should have another nonce.
+func (p *proofs) check(ctx context.Context, by presented, claims *Claims) (oldNonce bool, err error) {
+	if len(by.proofs) != 1 {
+		return false, badProof("proof", "one DPoP header", fmt.Sprintf("%d of them", len(by.proofs)))
 	}
 	t := proofPool.Get().(*proof)
 	defer t.release()
-	if err := p.verify(t, values[0], r.Method, target, found.token, claims.Confirmation()); err != nil {
+	if err := p.verify(t, by.proofs[0], by.method, by.target, by.token, claims.Confirmation()); err != nil {
 		return false, err
 	}
 	// Last, so that a proof that is not good uses up nothing.
-	return t.oldNonce, p.once(r.Context(), t, claims)
+	return t.oldNonce, p.once(ctx, t, claims)
 }
 
 // verify checks a proof in all but whether it was used before (§4.3): what is

@@ -90,7 +90,7 @@ func ExampleGuardFunc() {
 func ExampleConfig_onRefused() {
 	v, err := persauth.New(persauth.Config{
 		Keys: persauth.FileKeys("testdata/jwks.json"),
-		OnRefused: func(w http.ResponseWriter, r *http.Request, err error) {
+		OnRefused: func(_ *persauth.Verifier, w http.ResponseWriter, r *http.Request, err error) {
 			if persauth.Code(err) == "no_token" {
 				http.Redirect(w, r, "/login", http.StatusSeeOther)
 				return

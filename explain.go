@@ -19,6 +19,10 @@ type Report struct {
 	Claims *Claims `json:"claims,omitempty"`
 	// Checks are in the order in which they are made.
 	Checks []Check `json:"checks"`
+	// Evidence says, for a token whose claims can be read, which rights it has
+	// evidence for, and which setting decides. What is missing there is no fault
+	// of the token.
+	Evidence []Check `json:"evidence,omitempty"`
 }
 
 // Check is one line of a [Report].
@@ -50,6 +54,9 @@ func (v *Verifier) Explain(ctx context.Context, token string) Report {
 	now := v.clock()
 	keys := v.keys.held(now)
 	claims, err := v.verify(ctx, token, v.recall(token, keys, now), keys, now)
+	if err == nil && v.needsProof(ctx, token, claims) {
+		claims, err = nil, v.errWithoutProof(claims)
+	}
 	r := Report{Valid: err == nil, Err: err, Claims: claims}
 	r.describe(v, token)
 	if claims != nil && claims.checked != noInstant {
@@ -97,7 +104,17 @@ func (r *Report) describe(v *Verifier, token string) {
 	err = t.claims.decode(t.payload, v.tree, v.clock())
 	if r.note(err, "payload", "a strict JSON object", fmt.Sprintf("one of %d bytes", len(t.payload))) {
 		applyRules(r, claimRules, &t.claims, v.expect)
+		r.describeEvidence(&t.claims, v.expect)
 	}
+}
+
+// describeEvidence tells whether roles in the token count as the tenant's.
+func (r *Report) describeEvidence(c *candidate, e *expectation) {
+	result := Failed
+	if e.tenantSession(c) {
+		result = Passed
+	}
+	r.Evidence = append(r.Evidence, Check{"tenant role", result, wantTenantSession, gotTenantEvidence(c)})
 }
 
 // describeKey looks for the key among those at hand, and asks nobody for others:

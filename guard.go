@@ -13,6 +13,127 @@ import (
 // Guards are safe for concurrent use.
 type Guard func(*http.Request, *Claims) error
 
+// Rule is a rule about callers that needs no request: for gRPC and the like, and as
+// a guard by [Rule.Guard]. It returns nil for those who may go on and an error that
+// is [ErrForbidden] for all others, nil claims among them; one of your own may also
+// return [ErrUnavailable], wrapped, where it cannot tell. Rules are safe for
+// concurrent use. The rules are [TenantIs], [BusinessIs], [RoleInTenant],
+// [RoleInBusiness], [AuthTypeIs], [RuleFunc], and what [Rule.And] and [Rule.Or] make
+// of them.
+type Rule func(*Claims) error
+
+// TenantIs lets callers of the tenant pass. It panics for an empty one, which a
+// setting that is missing would be.
+func TenantIs(tenant string) Rule {
+	required("TenantIs", tenant)
+	return func(c *Claims) error { return c.RequireTenant(tenant) }
+}
+
+// BusinessIs lets callers pass who act for the business. It panics for an empty one.
+func BusinessIs(business string) Rule {
+	required("BusinessIs", business)
+	return func(c *Claims) error { return c.RequireBusiness(business) }
+}
+
+// RoleInTenant lets callers pass who have one of the roles in the tenant itself: see
+// [Claims.RequireTenantRole]. It panics for an empty tenant or role.
+func RoleInTenant(tenant, role string, more ...string) Rule {
+	roles := append([]string{role}, more...)
+	required("RoleInTenant", append(roles, tenant)...)
+	return func(c *Claims) error { return c.RequireTenantRole(tenant, roles...) }
+}
+
+// RoleInBusiness lets callers pass who act for the business and have one of the
+// roles there. It panics for an empty business or role.
+func RoleInBusiness(business, role string, more ...string) Rule {
+	roles := append([]string{role}, more...)
+	required("RoleInBusiness", append(roles, business)...)
+	return func(c *Claims) error { return c.RequireBusinessRole(business, roles...) }
+}
+
+// AuthTypeIs lets callers of one of the types pass. It panics for an empty type.
+func AuthTypeIs(authType AuthType, more ...AuthType) Rule {
+	types := append([]AuthType{authType}, more...)
+	required("AuthTypeIs", namesOf(types)...)
+	return func(c *Claims) error { return c.RequireAuthType(types...) }
+}
+
+// RuleFunc lets callers pass for whom allow reports true. rule describes it, for
+// the error. It panics without one of the two.
+func RuleFunc(rule string, allow func(*Claims) bool) Rule {
+	required("RuleFunc", rule)
+	if allow == nil {
+		panic("persauth: RuleFunc without a function")
+	}
+	return func(c *Claims) error {
+		if c == nil || !allow(c) {
+			return forbidden("rule", rule, "another caller")
+		}
+		return nil
+	}
+}
+
+// And lets callers pass whom the rule and all of the others let pass. It panics for
+// a rule that is nil.
+func (rule Rule) And(more ...Rule) Rule { return allOf("And", append([]Rule{rule}, more...)) }
+
+// Or lets callers pass whom at least one of the rules lets pass. Where one of the
+// others cannot tell, that is the answer, and not that the caller is forbidden. It
+// panics for a rule that is nil.
+func (rule Rule) Or(more ...Rule) Rule { return anyOf("Or", append([]Rule{rule}, more...)) }
+
+// Guard returns the rule for use on a route. It panics for a rule that is nil.
+func (rule Rule) Guard() Guard {
+	if rule == nil {
+		panic("persauth: Guard of a rule that is nil")
+	}
+	return func(_ *http.Request, c *Claims) error { return rule(c) }
+}
+
+func allOf(name string, rules []Rule) Rule {
+	for _, rule := range rules {
+		if rule == nil {
+			panic("persauth: " + name + " with a rule that is nil")
+		}
+	}
+	return func(c *Claims) error { return firstError(len(rules), func(i int) error { return rules[i](c) }) }
+}
+
+func anyOf(name string, rules []Rule) Rule {
+	_ = allOf(name, rules)
+	return func(c *Claims) error { return unlessOne(len(rules), func(i int) error { return rules[i](c) }) }
+}
+
+// firstError returns the first error of n checks.
+func firstError(n int, check func(int) error) error {
+	for i := range n {
+		if err := check(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlessOne returns nil if one of n checks does, and otherwise why not: that it
+// cannot be told, where one of them says so.
+func unlessOne(n int, check func(int) error) error {
+	var failed, untold failures
+	for i := range n {
+		switch err := check(i); {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrForbidden):
+			failed = append(failed, err)
+		default:
+			untold = append(untold, err)
+		}
+	}
+	if untold != nil {
+		return untold.join()
+	}
+	return failed.join()
+}
+
 // Selector says where in a request the tenant or business is named that a guard
 // is about. The selectors are [PathValue], [HeaderValue] and [Fixed].
 type Selector struct {
@@ -79,11 +200,7 @@ func TenantRole(s Selector, role string, more ...string) Guard {
 
 // AuthTypeIn lets callers of one of the types pass. It panics for an empty type.
 func AuthTypeIn(authType AuthType, more ...AuthType) Guard {
-	types := append([]AuthType{authType}, more...)
-	for _, t := range types {
-		required("AuthTypeIn", string(t))
-	}
-	return func(_ *http.Request, c *Claims) error { return c.RequireAuthType(types...) }
+	return AuthTypeIs(authType, more...).Guard()
 }
 
 // GuardFunc lets callers pass for whom allow reports true. rule describes it, for
@@ -105,12 +222,7 @@ func GuardFunc(rule string, allow func(*http.Request, *Claims) bool) Guard {
 func AllOf(guard Guard, more ...Guard) Guard {
 	guards := checked("AllOf", append([]Guard{guard}, more...))
 	return func(r *http.Request, c *Claims) error {
-		for _, guard := range guards {
-			if err := guard(r, c); err != nil {
-				return err
-			}
-		}
-		return nil
+		return firstError(len(guards), func(i int) error { return guards[i](r, c) })
 	}
 }
 
@@ -119,21 +231,7 @@ func AllOf(guard Guard, more ...Guard) Guard {
 func AnyOf(guard Guard, more ...Guard) Guard {
 	guards := checked("AnyOf", append([]Guard{guard}, more...))
 	return func(r *http.Request, c *Claims) error {
-		var failed, untold failures
-		for _, guard := range guards {
-			switch err := guard(r, c); {
-			case err == nil:
-				return nil
-			case errors.Is(err, ErrForbidden):
-				failed = append(failed, err)
-			default:
-				untold = append(untold, err)
-			}
-		}
-		if untold != nil {
-			return untold.join()
-		}
-		return failed.join()
+		return unlessOne(len(guards), func(i int) error { return guards[i](r, c) })
 	}
 }
 

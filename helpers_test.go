@@ -118,13 +118,14 @@ func segmentsOf(t testing.TB, token string) (header, payload, signature string) 
 }
 
 // answers requires that the token is accepted, where want is nil, or refused
-// with want: by Verify, again from memory, and by Explain.
+// with want: by Verify, again from memory, and by Explain. One that is bound to a
+// key is accepted by VerifyWithoutProof alone.
 func answers(t testing.TB, v *persauth.Verifier, token string, want error) *persauth.Claims {
 	t.Helper()
 	var claims *persauth.Claims
 	for range 2 {
 		var err error
-		claims, err = v.Verify(t.Context(), token)
+		claims, err = v.VerifyWithoutProof(t.Context(), token)
 		if want == nil {
 			require.NoError(t, err)
 			require.NotNil(t, claims)
@@ -133,7 +134,12 @@ func answers(t testing.TB, v *persauth.Verifier, token string, want error) *pers
 			require.Nil(t, claims)
 		}
 	}
+	if claims != nil && claims.Confirmation() != "" {
+		want = persauth.ErrProof
+	}
+	_, err := v.Verify(t.Context(), token)
 	report := v.Explain(t.Context(), token)
+	require.ErrorIs(t, err, want)
 	require.Equal(t, want == nil, report.Valid)
 	if want != nil {
 		require.ErrorIs(t, report.Err, want)

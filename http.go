@@ -11,8 +11,8 @@ import (
 )
 
 // VerifyRequest tells who sent the request. It finds the token in the places of
-// [Config.TokenSources], verifies it as [Verifier.Verify] does, and, for a token
-// that is bound to a client's key, the proof that came with it (RFC 9449).
+// [Config.TokenSources], verifies it, and, for a token that is bound to a client's
+// key, the proof that came with it (RFC 9449).
 //
 // The error is [ErrNoToken] where there is no token, [ErrMalformed] where there
 // is more than one, [ErrProof] or [ErrReplay] for a proof, or one of Verify's.
@@ -59,7 +59,7 @@ func withCaller(ctx context.Context, caller authenticated) context.Context {
 type callerKey struct{}
 
 func (c *callerContext) Value(key any) any {
-	if key == (callerKey{}) || key == any(c.caller.verifier) {
+	if key == (callerKey{}) || c.caller.verifier != nil && key == any(c.caller.verifier) {
 		return c.caller
 	}
 	return c.Context.Value(key)
@@ -78,16 +78,29 @@ func (v *Verifier) verifyRequest(r *http.Request) (authenticated, error) {
 	if a, ok := r.Context().Value(v).(*authenticated); ok && a.found == found {
 		return *a, nil
 	}
-	claims, err := v.Verify(r.Context(), found.token)
+	claims, err := v.VerifyWithoutProof(r.Context(), found.token)
 	if err != nil {
 		return authenticated{}, err
 	}
-	oldNonce, err := v.proofs.check(r, found, claims)
+	a := authenticated{verifier: v, found: found, claims: claims}
+	needed, err := v.proofs.needsProof(claims, found.dpop)
+	if needed {
+		a.oldNonce, err = v.checkProof(r, found.token, claims)
+	}
 	if err != nil {
 		v.countRefused(err)
 		return authenticated{}, err
 	}
-	return authenticated{verifier: v, found: found, claims: claims, oldNonce: oldNonce}, nil
+	return a, nil
+}
+
+// checkProof checks the proof of a request whose token needs one.
+func (v *Verifier) checkProof(r *http.Request, token string, claims *Claims) (oldNonce bool, err error) {
+	target, err := v.proofs.target(r)
+	if err != nil {
+		return false, err
+	}
+	return v.proofs.check(r.Context(), presented{r.Header["Dpop"], r.Method, target, token}, claims)
 }
 
 // credentials returns what the request has for credentials, and how many.
@@ -104,7 +117,7 @@ func (v *Verifier) credentials(r *http.Request) (found credentials, n int) {
 func (v *Verifier) notOne(n int) error {
 	if n > 1 {
 		// Whoever looks at the other one would see another caller.
-		return &Error{Check: "credentials", Want: "one token", Got: "several", Err: ErrMalformed, code: "invalid_request"}
+		return errSeveralTokens()
 	}
 	names := make([]string, len(v.sources))
 	for i, source := range v.sources {
@@ -114,14 +127,24 @@ func (v *Verifier) notOne(n int) error {
 }
 
 // FromContext returns the claims of the caller whose request ctx belongs to, as
-// [Verifier.Middleware] and its like left them; of several verifiers, those of
-// the last. It reports false where the request was not authenticated; then the
-// claims are nil.
+// [Verifier.Middleware] and its like, or [NewContext], left them; the innermost
+// where there are several. It reports false where the request was not
+// authenticated; then the claims are nil.
 func FromContext(ctx context.Context) (*Claims, bool) {
-	if a, ok := ctx.Value(callerKey{}).(*authenticated); ok {
+	if a, ok := ctx.Value(callerKey{}).(*authenticated); ok && a.claims != nil {
 		return a.claims, true
 	}
 	return nil, false
+}
+
+// NewContext returns a context from which [FromContext] gets the claims: for
+// transports other than net/http, and for tests of handlers. With nil claims,
+// FromContext finds none, not even those of an outer context.
+//
+// It says who the caller is and nothing of how that was found out: middleware
+// that it reaches authenticates the request all the same.
+func NewContext(ctx context.Context, claims *Claims) context.Context {
+	return withCaller(ctx, authenticated{claims: claims})
 }
 
 // Middleware lets only requests through whose caller is known, and gives the
@@ -163,12 +186,15 @@ func (v *Verifier) authenticate(w http.ResponseWriter, r *http.Request) (*http.R
 	if a.oldNonce {
 		v.proofs.offerNonce(w.Header())
 	}
+	if v.onAccepted != nil {
+		v.onAccepted(r, a.claims)
+	}
 	return r.WithContext(withCaller(ctx, a)), a.claims
 }
 
 func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if v.onRefused != nil {
-		v.onRefused(w, r, err)
+		v.onRefused(v, w, r, err)
 		return
 	}
 	v.WriteError(w, r, err)

@@ -149,7 +149,7 @@ func TestMiddleware(t *testing.T) {
 		{"optional: somebody else's scheme", v.OptionalMiddleware, []string{"Authorization", "Basic eDp5"}, http.StatusOK, "nobody"},
 		{"optional: a bad token", v.OptionalMiddleware, []string{"Authorization", "Bearer x"}, http.StatusUnauthorized, ""},
 		{"optional: an empty token", v.OptionalMiddleware, []string{"Authorization", "Bearer "}, http.StatusUnauthorized, ""},
-		{"optional: two tokens", v.OptionalMiddleware, append(good, good...), http.StatusUnauthorized, ""},
+		{"optional: two tokens", v.OptionalMiddleware, append(good, good...), http.StatusBadRequest, ""},
 		{"optional: a proof alone", v.OptionalMiddleware, []string{"DPoP", "x"}, http.StatusUnauthorized, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func (p *proofs) target(r *http.Request) (string, error) {
 		}
 	}
 	if origin == "" {
-		return "", badProof("htu", "a service that knows its own address: set Config.DPoP.Origin", "none")
+		return "", errNoOrigin()
 	}
 	// Not the path of the URL where it can be helped: handlers around this one
 	// may have changed it, as http.StripPrefix does.
@@ -36,6 +36,37 @@ func (p *proofs) target(r *http.Request) (string, error) {
 	if !strings.HasPrefix(path, "/") {
 		path = cmp.Or(r.URL.RawPath, r.URL.EscapedPath())
 	}
+	return withPath(origin, path)
+}
+
+// targetOf is target for an address that did not come with an *http.Request: a
+// path, which belongs to the Origin of the Config, or an absolute URL.
+func (p *proofs) targetOf(address string) (string, error) {
+	if p.algs == "" {
+		return "", errNoOrigin()
+	}
+	address, _, _ = strings.Cut(address, "?")
+	if strings.HasPrefix(address, "/") {
+		if p.origin == "" {
+			return "", badProof("htu", "an absolute URL: a path alone needs Config.DPoP.Origin", "a path")
+		}
+		return withPath(p.origin, address)
+	}
+	normal, ok := normalURL(address)
+	switch {
+	case !ok || hasDotSegments(address):
+		return "", badProof("htu", "an http or https URL without dot segments", "another address")
+	case p.origin != "" && normal != p.origin && !strings.HasPrefix(normal, p.origin+"/"):
+		return "", badProof("htu", "a URL that begins with Config.DPoP.Origin", "another")
+	}
+	return normal, nil
+}
+
+func errNoOrigin() error {
+	return badProof("htu", "a service that knows its own address: set Config.DPoP.Origin", "none")
+}
+
+func withPath(origin, path string) (string, error) {
 	normal, ok := normalPath(path)
 	if !ok || hasDotSegments(path) {
 		// Some routers resolve these, some do not, and some redirect.

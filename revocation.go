@@ -83,8 +83,15 @@ func (p RevocationPolicy) applies(c *Claims) (maxAge time.Duration, ok bool) {
 // VerifyLive is [Verifier.Verify], and always asks PERS, now, whether the token
 // is good: before something that cannot be undone, say. Without an answer the
 // error is [ErrUnavailable]; there is no grace. It needs a project key.
+//
+// In a handler behind [Verifier.Middleware] pass the context of the request: for a
+// token that is bound to a key, it tells that the proof was checked.
 func (v *Verifier) VerifyLive(ctx context.Context, token string) (*Claims, error) {
-	return v.counted(v.verifyLive(ctx, token))
+	claims, err := v.counted(v.verifyLive(ctx, token))
+	if err != nil {
+		return nil, err
+	}
+	return v.withoutProof(ctx, token, claims)
 }
 
 func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error) {

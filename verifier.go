@@ -28,9 +28,10 @@ type Verifier struct {
 	revocation RevocationPolicy
 	denied     *denyList
 
-	sources   []TokenSource
-	proofs    *proofs
-	onRefused func(http.ResponseWriter, *http.Request, error)
+	sources    []TokenSource
+	proofs     *proofs
+	onRefused  func(*Verifier, http.ResponseWriter, *http.Request, error)
+	onAccepted func(*http.Request, *Claims)
 
 	verified atomic.Uint64
 	refused  [1 + len(codes)]atomic.Uint64 // by place in codes; the last: others
@@ -62,6 +63,7 @@ func New(cfg Config) (*Verifier, error) {
 		sources:    cfg.TokenSources,
 		proofs:     proofs,
 		onRefused:  cfg.OnRefused,
+		onAccepted: cfg.OnAccepted,
 	}
 	if pers != nil && !cfg.Offline {
 		v.oracle = newOracle(pers, tree, &cfg, v.conclude)
@@ -75,9 +77,27 @@ func New(cfg Config) (*Verifier, error) {
 // The error is one of the sentinels, for [errors.Is], and carries an [*Error].
 // [ErrUnavailable] means that nobody can tell at the moment; then the caller of
 // the service should get a 503, and a 401 for all others. Verify waits only for
-// keys that it needs and does not hold, and for a word of PERS that is needed and
-// not remembered; and not longer than ctx.
+// keys that it needs and does not hold, and for an answer of PERS that is needed
+// and not remembered; and not longer than ctx.
+//
+// Verify sees a token alone. One that is bound to a key of the client (RFC 9449)
+// is worth nothing without a proof, and is refused with [ErrProof]; under
+// [DPoPRequired] so are all others. [Verifier.VerifyRequest] and
+// [Verifier.VerifyCredentials] take both. A bound token also passes where ctx
+// belongs to a request for which this Verifier has checked its proof.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
+	claims, err := v.VerifyWithoutProof(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return v.withoutProof(ctx, token, claims)
+}
+
+// VerifyWithoutProof is [Verifier.Verify], and takes a token that is bound to a
+// key of the client without its proof, whatever [DPoP] says. It is for a service
+// behind one that checked the proof: by itself such a token does not say that the
+// sender may use it. [Claims.Confirmation] tells a bound token.
+func (v *Verifier) VerifyWithoutProof(ctx context.Context, token string) (*Claims, error) {
 	now := v.clock()
 	keys := v.keys.held(now)
 	r := v.recall(token, keys, now)
