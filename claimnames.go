@@ -70,7 +70,7 @@ var claimForms = [...]struct {
 	fieldEmail:        {check: "email", form: "none, or a string", optional: true},
 	fieldConfirmation: {check: "cnf", form: "none, or an object whose jkt is a string"},
 	fieldSession:      {check: "session", form: "none, or a string", optional: true},
-	fieldKind:         {check: "token kind", form: "none, or a string", optional: true},
+	fieldKind:         {check: "kind", form: "none, or a string", optional: true},
 }
 
 // claimMember is one name in the tree of members that are read: a field, or an

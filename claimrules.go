@@ -80,7 +80,7 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 	{
 		// A refresh token is signed by the same keys, and lives for longer. It is
 		// for POST /auth/refresh alone.
-		name: "token kind", err: ErrClaims,
+		name: "kind", err: ErrClaims,
 		ok: func(c *candidate, e *expectation) bool {
 			kind := c.get(fieldKind)
 			return len(kind) == 0 || !namesRefresh(kind) && (e.kinds == nil || e.kinds[string(kind)])

@@ -16,7 +16,7 @@ import (
 
 // checksInOrder are the checks of a token without fault, as they are made.
 var checksInOrder = []string{"size", "form", "header", "alg", "typ", "crit", "b64", "key", "signature",
-	"payload", "exp", "nbf", "iat", "iss", "aud", "tenant", "authType", "token kind"}
+	"payload", "exp", "nbf", "iat", "iss", "aud", "tenant", "authType", "kind"}
 
 // explained gets a report, holds it against Verify, and checks what goes for all
 // reports: their order, and that they do not show the token.

@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/persauth/persauth"
@@ -56,7 +57,7 @@ func (sh *shell) explainCommand() *cobra.Command {
 					return err
 				}
 			} else {
-				text := a.describe(l, o.now.read()) + describeChecks(report.Checks)
+				text := a.describe(l, o.now.read()) + describeChecks("checks", report.Checks) + describeChecks("evidence", evidence(report))
 				out = separated(text, &first)
 			}
 			_, err := sh.out.Write(out)
@@ -86,19 +87,40 @@ func reportJSON(r persauth.Report) ([]byte, error) {
 		return nil, err
 	}
 	members := append([]byte(`,"checks":`), checks...)
+	if len(r.Evidence) > 0 {
+		evidence, err := json.Marshal(r.Evidence)
+		if err != nil {
+			return nil, err
+		}
+		members = append(append(members, `,"evidence":`...), evidence...)
+	}
 	object := answer{r.Claims, r.Err}.appendJSON(nil, verification)
 	object = append(object[:len(object)-1], members...)
 	return indented(printableJSON(append(object, '}')))
 }
 
-func describeChecks(checks []persauth.Check) string {
+// evidence is what the token has for rights. What it lacks is no fault of it.
+func evidence(r persauth.Report) []persauth.Check {
+	all := slices.Clone(r.Evidence)
+	for i := range all {
+		if all[i].Result == persauth.Failed {
+			all[i].Result = persauth.Skipped
+		}
+	}
+	return all
+}
+
+func describeChecks(title string, checks []persauth.Check) string {
+	if len(checks) == 0 {
+		return ""
+	}
 	marks := map[persauth.CheckResult]string{persauth.Passed: "✓", persauth.Failed: "✗", persauth.Skipped: "–"}
 	width := 0
 	for _, c := range checks {
 		width = max(width, len(c.Name))
 	}
 	var b strings.Builder
-	b.WriteString("  checks\n")
+	b.WriteString("  " + title + "\n")
 	for _, c := range checks {
 		var parts []string
 		if c.Want != "" {
@@ -107,7 +129,7 @@ func describeChecks(checks []persauth.Check) string {
 		if c.Got != "" {
 			parts = append(parts, "got "+c.Got)
 		}
-		if c.Result == persauth.Skipped {
+		if c.Result == persauth.Skipped && parts == nil {
 			parts = []string{"not looked at"}
 		}
 		line := fmt.Sprintf("  %s %-*s  %s", marks[c.Result], width, c.Name, strings.Join(parts, "; "))

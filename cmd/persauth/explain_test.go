@@ -48,7 +48,7 @@ func TestExplain(t *testing.T) {
 		failed[c.Name] = c.Result == persauth.Failed
 	}
 	assert.Equal(t, map[string]bool{"exp": true, "iss": true, "tenant": true, "signature": false, "key": false, "size": false, "form": false,
-		"header": false, "alg": false, "typ": false, "crit": false, "b64": false, "payload": false, "nbf": false, "iat": false, "aud": false}, failed)
+		"header": false, "alg": false, "typ": false, "crit": false, "b64": false, "payload": false, "nbf": false, "iat": false, "aud": false, "authType": false, "kind": false}, failed)
 
 	// A failure that leaves nothing to look at.
 	got = call(t, iss.UnknownKeyToken(), nil, "explain", "--jwks", keys)

@@ -56,7 +56,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		"text": hostile + "." + hostile + "." + hostile,
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, args := range [][]string{{"verify"}, {"verify", "--json"}, {"verify", "--ndjson"}, {"explain"}, {"explain", "--json"},
+			for _, args := range [][]string{{"verify"}, {"verify", "--without-proof"}, {"verify", "--without-proof", "--json"}, {"verify", "--without-proof", "--ndjson"}, {"explain"}, {"explain", "--json"},
 				{"inspect"}, {"inspect", "--json"}, {"verify", "--issuer", hostile, "--audience", hostile, "--tenant", hostile}} {
 				if args[0] != "inspect" {
 					args = append(args, "--jwks", keys)
@@ -69,7 +69,7 @@ func TestTerminalIsSafe(t *testing.T) {
 	}
 	// The JSON still means the same.
 	var a struct{ Claims map[string]any }
-	require.NoError(t, json.Unmarshal([]byte(call(t, good, nil, "verify", "--ndjson", "--jwks", keys).out), &a))
+	require.NoError(t, json.Unmarshal([]byte(call(t, good, nil, "verify", "--without-proof", "--ndjson", "--jwks", keys).out), &a))
 	assert.Equal(t, hostile, a.Claims["sub"])
 	assert.Equal(t, hostile, a.Claims[hostile])
 

@@ -32,6 +32,7 @@ configuration, or no token at all, 3 none is invalid, and some could not be told
 type checker struct {
 	verifier      *persauth.Verifier
 	signatureOnly bool
+	withoutProof  bool
 }
 
 func (c checker) check(ctx context.Context, l line) answer {
@@ -42,13 +43,17 @@ func (c checker) check(ctx context.Context, l line) answer {
 		_, err := c.verifier.InsecureVerifySignatureOnly(ctx, l.token)
 		return answer{err: err}
 	}
-	claims, err := c.verifier.Verify(ctx, l.token)
+	verify := c.verifier.Verify
+	if c.withoutProof {
+		verify = c.verifier.VerifyWithoutProof
+	}
+	claims, err := verify(ctx, l.token)
 	return answer{claims, err}
 }
 
 func (sh *shell) verifyCommand() *cobra.Command {
 	var o options
-	var asJSON, ndjson, signatureOnly bool
+	var asJSON, ndjson, signatureOnly, withoutProof bool
 	cmd := &cobra.Command{
 		Use:   "verify [flags] [TOKEN | -]",
 		Short: "Say whether tokens are valid, and who they were issued to",
@@ -60,6 +65,7 @@ func (sh *shell) verifyCommand() *cobra.Command {
 	}
 	o.register(cmd.Flags())
 	cmd.Flags().BoolVar(&signatureOnly, "signature-only", false, "check the signature and the header, and do not look at the claims")
+	cmd.Flags().BoolVar(&withoutProof, "without-proof", false, "accept tokens that are bound to a client's key (DPoP) without their proof")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write an indented JSON object for each token")
 	cmd.Flags().BoolVar(&ndjson, "ndjson", false, "read a token, and write a JSON object, on each line")
 	cmd.MarkFlagsMutuallyExclusive("json", "ndjson")
@@ -73,7 +79,7 @@ func (sh *shell) verifyCommand() *cobra.Command {
 			return err
 		}
 		defer verifier.Close()
-		c := checker{verifier, signatureOnly}
+		c := checker{verifier, signatureOnly, withoutProof}
 		if ndjson && (len(args) == 0 || args[0] == "-") {
 			return sh.stream(cmd.Context(), c)
 		}

@@ -87,7 +87,7 @@ func TestHuman(t *testing.T) {
 	keys := file(t, iss.JWKS())
 	token := iss.Token(map[string]any{"sub": "anna", "tenantId": "acme", "businessId": "shop", "authType": "business",
 		"role": []string{"ADMIN", "a b"}, "cnf": map[string]string{"jkt": "abc"}})
-	got := call(t, iss.ExpiredToken()+"\n"+token+"\n", nil, "verify", "--jwks", keys, "--now", "1800000030")
+	got := call(t, iss.ExpiredToken()+"\n"+token+"\n", nil, "verify", "--without-proof", "--jwks", keys, "--now", "1800000030")
 	assert.Equal(t, 1, got.status)
 	assert.Equal(t, `✗ invalid (line 1)
   token has expired: check exp, want later than 2027-01-15T08:00:30Z less 30s of leeway, got 2027-01-15T07:00:00Z, kid "test-key-1"
@@ -106,6 +106,9 @@ func TestHuman(t *testing.T) {
 	got = call(t, "", nil, "verify", "--jwks", keys, "--now", "1800000030", "--issuer", "pers", "--audience", "shop", token)
 	assert.Equal(t, 1, got.status)
 	assert.Equal(t, 3, strings.Count(got.out, "\n"), "one line for each reason: %s", got.out)
+	got = call(t, token, nil, "verify", "--jwks", keys, "--now", "1800000030")
+	assert.Equal(t, 1, got.status)
+	assert.Contains(t, got.out, "✗ invalid (line 1)\n  proof is not accepted", "a bound token alone")
 }
 
 // Every flag that a token is held against, on both sides of its edge.

@@ -109,21 +109,25 @@ func (e *endpoint) decide(s *state, w http.ResponseWriter, r *http.Request) (nam
 
 // refuse answers with the error.
 func (s *state) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if s.proxy.oneChallenge {
-		w = challengesInOne{w}
+	if s.proxy.authRequest {
+		w = forAuthRequest{w}
 	}
 	s.verifier.WriteError(w, r, err)
 }
 
-// challengesInOne joins the challenges into one field (RFC 9110 §11.6.1). nginx
-// passes the first one only, and a client with a bound token would not learn what
-// is wrong with its proof.
-type challengesInOne struct{ http.ResponseWriter }
+// forAuthRequest writes a refusal as nginx's auth_request needs it. Of several
+// WWW-Authenticate fields it passes the first one only, and a client with a bound
+// token would not learn what is wrong with its proof: the challenges are joined
+// into one field (RFC 9110 §11.6.1). A 400 would be a failure of the sidecar to it.
+type forAuthRequest struct{ http.ResponseWriter }
 
-func (w challengesInOne) WriteHeader(status int) {
+func (w forAuthRequest) WriteHeader(status int) {
 	h := w.Header()
 	if challenges := h["Www-Authenticate"]; len(challenges) > 1 {
 		h["Www-Authenticate"] = []string{strings.Join(challenges, ", ")}
+	}
+	if status == http.StatusBadRequest {
+		status = http.StatusUnauthorized
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

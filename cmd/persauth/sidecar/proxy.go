@@ -18,14 +18,15 @@ type proxy struct {
 	// more are headers that the proxy always sets, too: without them it is
 	// another proxy, or set up in another way.
 	more []string
-	// oneChallenge says that it passes one WWW-Authenticate to the client.
-	oneChallenge bool
+	// authRequest says that it asks by nginx's auth_request, which knows 2xx, 401
+	// and 403, and one WWW-Authenticate.
+	authRequest bool
 }
 
 // proxies are the values of "proxy" in the configuration.
 var proxies = map[string]proxy{
 	// As examples/proxies/nginx.conf sets them: auth_request itself sets none.
-	"nginx":   {method: "X-Original-Method", uri: "X-Original-Uri", oneChallenge: true},
+	"nginx":   {method: "X-Original-Method", uri: "X-Original-Uri", authRequest: true},
 	"traefik": {method: "X-Forwarded-Method", uri: "X-Forwarded-Uri", more: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}},
 	"caddy":   {method: "X-Forwarded-Method", uri: "X-Forwarded-Uri", more: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}},
 	// The check is a request with the original method and path, behind the
