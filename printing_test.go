@@ -166,7 +166,7 @@ func TestConfigShowsWhatIsSet(t *testing.T) {
 	}
 	var all persauth.Config
 	fill("", reflect.ValueOf(&all).Elem())
-	assert.Equal(t, []string{"BaseURL", "Snapshot", "Issuer", "Audience", "Tenants", "Algorithms", "TokenTypes",
-		"ClaimNames.Tenant", "ClaimNames.Business", "ClaimNames.Role", "ClaimNames.AuthType", "ClaimNames.Email",
+	assert.Equal(t, []string{"BaseURL", "Snapshot", "Issuer", "Audience", "Tenants", "TenantEvidence.TokenKinds", "TokenKinds", "Algorithms", "TokenTypes",
+		"ClaimNames.Tenant", "ClaimNames.Business", "ClaimNames.Role", "ClaimNames.AuthType", "ClaimNames.Email", "ClaimNames.Session", "ClaimNames.Kind",
 		"RemoteAlgorithms", "DPoP.Origin", "DPoP.Algorithms"}, shown)
 }
