@@ -3,6 +3,7 @@ package sidecar
 import (
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -236,6 +237,20 @@ func TestPERSDown(t *testing.T) {
 	pers.Heal()
 	iss.Clock().Advance(time.Minute)
 	assert.Equal(t, 200, ask(e, shape("nginx", "GET", "/me"), iss.UserToken(tenant)).Code)
+
+	// What labels are made of is fixed, and fit for queries: words without spaces.
+	page := httptest.NewRecorder()
+	e.adminHandler(new(atomic.Bool)).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	purposes := map[string]bool{}
+	for _, label := range regexp.MustCompile(`(\w+)="([^"]*)"`).FindAllStringSubmatch(page.Body.String(), -1) {
+		if label[1] == "purpose" {
+			purposes[label[2]] = true
+		}
+		if label[1] == "purpose" || label[1] == "result" {
+			assert.Regexp(t, "^[a-z_]+$", label[2], label[1])
+		}
+	}
+	assert.Equal(t, map[string]bool{"unknown_key": true, "revocation": true}, purposes)
 }
 
 // Nothing that a client sends gets into logs and labels.
