@@ -5,7 +5,6 @@ package persauth
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -34,6 +33,11 @@ const (
 // Claims are immutable, safe for concurrent use, and shared: every request with
 // the same token may get the same *Claims. They do not hold its signature, so
 // nobody can make a token of them.
+//
+// A nil *Claims is nobody, for every method: it has no subject, no tenant and no
+// role, each Require… and Decode return an error that is [ErrForbidden], and it is
+// printed as <nil>. Decide with Require… or a [Guard]: a comparison of your own may
+// take the empty text of nobody for a match.
 //
 // They are kept small, because a service may hold many: see docs/performance.md.
 type Claims struct {
@@ -73,6 +77,9 @@ func (f claimFlags) with(flag claimFlags, on bool) claimFlags {
 
 // get returns a claim that is a text, or, for a list, the list of its elements.
 func (c *Claims) get(field claimField) string {
+	if c == nil {
+		return ""
+	}
 	i := field - firstText
 	start := uint16(0)
 	if i > 0 {
@@ -122,7 +129,8 @@ const (
 // Subject returns "sub" (RFC 7519 §4.1.2): the caller's id. It may be empty.
 func (c *Claims) Subject() string { return c.get(fieldSubject) }
 
-// TenantID returns the tenant that the token belongs to. It is never empty.
+// TenantID returns the tenant that the token belongs to. It is empty for nobody
+// alone.
 func (c *Claims) TenantID() string { return c.get(fieldTenant) }
 
 // BusinessID returns the business that the caller acts for, or "".
@@ -156,14 +164,30 @@ func (c *Claims) Audience() []string { return slices.Collect(elements(c.get(fiel
 // ID returns "jti" (RFC 7519 §4.1.7): the token's id, or "".
 func (c *Claims) ID() string { return c.get(fieldID) }
 
-// ExpiresAt returns "exp" (RFC 7519 §4.1.4) in UTC. It is never zero.
-func (c *Claims) ExpiresAt() time.Time { return c.expiresAt.orZero() }
+// ExpiresAt returns "exp" (RFC 7519 §4.1.4) in UTC. It is zero for nobody
+// alone.
+func (c *Claims) ExpiresAt() time.Time {
+	if c == nil {
+		return time.Time{}
+	}
+	return c.expiresAt.orZero()
+}
 
 // NotBefore returns "nbf" (RFC 7519 §4.1.5) in UTC, or the zero time.
-func (c *Claims) NotBefore() time.Time { return c.notBefore.orZero() }
+func (c *Claims) NotBefore() time.Time {
+	if c == nil {
+		return time.Time{}
+	}
+	return c.notBefore.orZero()
+}
 
 // IssuedAt returns "iat" (RFC 7519 §4.1.6) in UTC, or the zero time.
-func (c *Claims) IssuedAt() time.Time { return c.issuedAt.orZero() }
+func (c *Claims) IssuedAt() time.Time {
+	if c == nil {
+		return time.Time{}
+	}
+	return c.issuedAt.orZero()
+}
 
 // Confirmation returns "cnf.jkt" (RFC 9449 §6.1): the thumbprint of the client
 // key that the token is bound to, or "". A token that is bound is only worth
@@ -171,8 +195,11 @@ func (c *Claims) IssuedAt() time.Time { return c.issuedAt.orZero() }
 // alone and cannot ask for one.
 func (c *Claims) Confirmation() string { return c.get(fieldConfirmation) }
 
-// Verification says how the token was verified.
+// Verification says how the token was verified. It is zero for nobody alone.
 func (c *Claims) Verification() Verification {
+	if c == nil {
+		return Verification{}
+	}
 	v := Verification{Method: VerifiedLocally, KeysStale: c.flags.has(flagKeysStale), CheckedAt: c.checked.orZero(), InGrace: c.flags.has(flagInGrace)}
 	if c.key == nil {
 		v.Method = VerifiedRemotely
@@ -188,16 +215,19 @@ func (c *Claims) Verification() Verification {
 // of encoding/json; names are matched case-sensitively. Mind that claims that
 // Claims gives were checked and those that only Decode gives were not.
 func (c *Claims) Decode(v any) error {
+	if c == nil {
+		return forbidden("claims", "a verified token", "none")
+	}
 	if err := json.Unmarshal(c.payload(), v); err != nil {
 		return fmt.Errorf("persauth: decode claims: %w", err)
 	}
 	return nil
 }
 
-// MarshalJSON returns the token's claims as they were signed.
+// MarshalJSON returns the token's claims as they were signed, and null for nobody.
 func (c *Claims) MarshalJSON() ([]byte, error) {
 	if c == nil {
-		return nil, errors.New("persauth: no claims")
+		return []byte("null"), nil
 	}
 	return c.payload(), nil
 }
@@ -216,7 +246,7 @@ func (c Claims) Format(f fmt.State, _ rune) {
 // this package does not know.
 func (c *Claims) LogValue() slog.Value {
 	if c == nil {
-		return slog.StringValue("no claims")
+		return slog.StringValue("<nil>")
 	}
 	return slog.GroupValue(
 		slog.String("sub", c.Subject()),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"testing"
 	"time"
 
@@ -123,4 +124,51 @@ func TestClaimsInLogs(t *testing.T) {
 		_ = fmt.Sprintf("%v %+v %#v %s", none, none, none, none)
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "c", none)
 	})
+}
+
+// A nil *Claims, from an error that was dropped or a request without a token, is
+// nobody: for every method, those to come included.
+func TestNilClaims(t *testing.T) {
+	var nobody *persauth.Claims
+	all := reflect.TypeOf(nobody)
+	for i := range all.NumMethod() {
+		method := all.Method(i)
+		if method.Name == "Format" {
+			continue // fmt does not call it for nil: see below
+		}
+		t.Run(method.Name, func(t *testing.T) {
+			args := []reflect.Value{reflect.ValueOf(nobody)}
+			for i := 1; i < method.Type.NumIn(); i++ {
+				in := method.Type.In(i)
+				if in.Kind() == reflect.Slice {
+					in = in.Elem() // one of any number
+				}
+				if in.Kind() == reflect.String {
+					args = append(args, reflect.ValueOf("acme").Convert(in))
+				} else {
+					args = append(args, reflect.ValueOf(new(map[string]any)))
+				}
+			}
+			var results []reflect.Value
+			require.NotPanics(t, func() { results = method.Func.Call(args) })
+			last := results[len(results)-1]
+			switch err, isError := last.Interface().(error); {
+			case method.Name == "MarshalJSON":
+				assert.Equal(t, "null", string(results[0].Bytes()))
+			case method.Name == "LogValue":
+				assert.Equal(t, "<nil>", last.Interface().(slog.Value).String())
+			case last.Type() == reflect.TypeFor[error]():
+				require.True(t, isError)
+				require.ErrorIs(t, err, persauth.ErrForbidden)
+			default:
+				assert.True(t, last.IsZero(), "%v", last)
+			}
+		})
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		assert.Equal(t, "<nil>", fmt.Sprintf(verb, nobody), verb)
+	}
+	raw, err := json.Marshal(map[string]any{"claims": nobody})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"claims":null}`, string(raw))
 }
