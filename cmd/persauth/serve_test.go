@@ -23,6 +23,7 @@ const sidecarConfig = "proxy: nginx\nroutes:\n  - {methods: [GET], path: /me, au
 
 func TestServeUsage(t *testing.T) {
 	good := file(t, []byte(sidecarConfig))
+	misspelled := file(t, []byte("proxy: nginx\nroutes:\n  - {methods: [GTE], path: /me, authTypes: [admin]}\n  - {methods: [GET], path: /a, tenant: '${TENANT}'}\n"))
 	keys := []string{"PERS_PROJECT_KEY", strings.Repeat("ab", 32)}
 	assert.Equal(t, result{exitValid, "", ""}, call(t, "", keys, "serve", "--config", good, "--check"))
 	for name, row := range map[string]struct {
@@ -36,6 +37,9 @@ func TestServeUsage(t *testing.T) {
 		"no keys":          {nil, []string{"--config", good, "--check"}, "no source of keys"},
 		"address":          {keys, []string{"--config", good, "--addr", "here", "--check"}, "here"},
 		"all faults":       {keys, []string{"--config", file(t, []byte("proxy: x\nroutes: [{methods: [GET], path: /}]\n")), "--check"}, "requires nothing"},
+		"no word of ours":  {keys, []string{"--config", misspelled, "--check"}, misspelled + `:3: auth type is admin: want user, business, tenant, system or external; did you mean tenant?`},
+		"no method":        {keys, []string{"--config", misspelled, "--check"}, misspelled + `:3: method GTE is not known: want one of HTTP in capitals, or "*"; did you mean GET?`},
+		"no value":         {keys, []string{"--config", misspelled, "--check"}, misspelled + `:4: tenant is ${TENANT}: a variable that was not replaced`},
 		"argument":         {keys, []string{"--config", good, "more"}, "argument"},
 	} {
 		got := call(t, "", row.env, append([]string{"serve"}, row.args...)...)

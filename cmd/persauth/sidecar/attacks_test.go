@@ -98,17 +98,12 @@ func variables(header http.Header) map[string][]string {
 	return all
 }
 
-func TestAttacks(t *testing.T) {
-	for _, proxy := range allProxies {
-		t.Run(proxy, func(t *testing.T) {
-			b := newBehind(t, proxy)
-			token := b.iss.UserToken(tenant)
-			_, mine := b.send(t, "GET", "/me", map[string]string{"Authorization": "Bearer " + token})
-			require.NotNil(t, mine)
-			for _, a := range append(attacks, aliases()...) {
-				t.Run(a.name, func(t *testing.T) { b.attack(t, a, token, mine.Header) })
-			}
-		})
+func testAttacks(t *testing.T, b *behind) {
+	token := b.iss.UserToken(tenant)
+	_, mine := b.send(t, "GET", "/me", map[string]string{"Authorization": "Bearer " + token})
+	require.NotNil(t, mine)
+	for _, a := range append(attacks, aliases()...) {
+		t.Run(a.name, func(t *testing.T) { b.attack(t, a, token, mine.Header) })
 	}
 }
 
@@ -162,63 +157,48 @@ func (b *behind) attack(t *testing.T, a attack, token string, mine http.Header) 
 }
 
 // WebSockets work, for whoever may call the address.
-func TestWebSocket(t *testing.T) {
-	for _, proxy := range allProxies {
-		t.Run(proxy, func(t *testing.T) {
-			b := newBehind(t, proxy)
-			for _, word := range []string{"websocket", "WebSocket"} {
-				upgrade := []string{"Connection: keep-alive, Upgrade", "Upgrade: " + word, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
-				response, _, _ := b.sendRaw(t, "GET", "/me", upgrade...)
-				assert.Equal(t, 401, response.StatusCode)
-				response, conn, reader := b.sendRaw(t, "GET", "/me", append(upgrade, "Authorization: Bearer "+b.iss.UserToken(tenant))...)
-				require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode, word)
-				assert.Equal(t, tenant, response.Header.Get("X-Tenant-Seen"))
-				_, err := io.WriteString(conn, "hello")
-				require.NoError(t, err)
-				answer := make([]byte, 5)
-				_, err = io.ReadFull(reader, answer)
-				require.NoError(t, err)
-				assert.Equal(t, "hello", string(answer))
-				conn.Close()
-			}
-		})
+func testWebSocket(t *testing.T, b *behind) {
+	for _, word := range []string{"websocket", "WebSocket"} {
+		upgrade := []string{"Connection: keep-alive, Upgrade", "Upgrade: " + word, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+		response, _, _ := b.sendRaw(t, "GET", "/me", upgrade...)
+		assert.Equal(t, 401, response.StatusCode)
+		response, conn, reader := b.sendRaw(t, "GET", "/me", append(upgrade, "Authorization: Bearer "+b.iss.UserToken(tenant))...)
+		require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode, word)
+		assert.Equal(t, tenant, response.Header.Get("X-Tenant-Seen"))
+		_, err := io.WriteString(conn, "hello")
+		require.NoError(t, err)
+		answer := make([]byte, 5)
+		_, err = io.ReadFull(reader, answer)
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(answer))
+		conn.Close()
 	}
 }
 
 // The challenges for tokens and for proofs get through, and say what is wrong.
-func TestChallenges(t *testing.T) {
-	for _, proxy := range allProxies {
-		t.Run(proxy, func(t *testing.T) {
-			b := newBehind(t, proxy)
-			response, _ := b.send(t, "GET", "/me", nil)
-			challenge := strings.Join(response.Header.Values("WWW-Authenticate"), ", ")
-			assert.Contains(t, challenge, "Bearer")
-			assert.Contains(t, challenge, "DPoP")
-			client := b.iss.DPoPClient("ES256")
-			token := b.iss.BoundToken(client, map[string]any{})
-			response, _ = b.send(t, "GET", "/me", map[string]string{"Authorization": "DPoP " + token, "Dpop": client.Proof("GET", "https://api.example.com/other", token)})
-			assert.Equal(t, 401, response.StatusCode)
-			assert.Contains(t, strings.Join(response.Header.Values("WWW-Authenticate"), ", "), "invalid_dpop_proof")
-		})
-	}
+func testChallenges(t *testing.T, b *behind) {
+	response, _ := b.send(t, "GET", "/me", nil)
+	challenge := strings.Join(response.Header.Values("WWW-Authenticate"), ", ")
+	assert.Contains(t, challenge, "Bearer")
+	assert.Contains(t, challenge, "DPoP")
+	client := b.iss.DPoPClient("ES256")
+	token := b.iss.BoundToken(client, map[string]any{})
+	response, _ = b.send(t, "GET", "/me", map[string]string{"Authorization": "DPoP " + token, "Dpop": client.Proof("GET", "https://api.example.com/other", token)})
+	assert.Equal(t, 401, response.StatusCode)
+	assert.Contains(t, strings.Join(response.Header.Values("WWW-Authenticate"), ", "), "invalid_dpop_proof")
 }
 
 // Requests whose body never comes lock nobody out.
-func TestProxiedBodiesThatNeverCome(t *testing.T) {
-	for _, proxy := range allProxies {
-		t.Run(proxy, func(t *testing.T) {
-			b := newBehind(t, proxy)
-			for range 50 {
-				conn, err := net.Dial("tcp", strings.TrimPrefix(b.proxy, "http://"))
-				require.NoError(t, err)
-				defer conn.Close()
-				_, err = io.WriteString(conn, "POST /businesses/"+business+"/orders HTTP/1.1\r\nHost: "+publicHost+"\r\nContent-Length: 10\r\n\r\n")
-				require.NoError(t, err)
-			}
-			began := time.Now()
-			response, _ := b.send(t, "GET", "/public/a", nil)
-			assert.Equal(t, 200, response.StatusCode)
-			assert.Less(t, time.Since(began), 2*time.Second)
-		})
+func testBodies(t *testing.T, b *behind) {
+	for range 50 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(b.proxy, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, "POST /businesses/"+business+"/orders HTTP/1.1\r\nHost: "+publicHost+"\r\nContent-Length: 10\r\n\r\n")
+		require.NoError(t, err)
 	}
+	began := time.Now()
+	response, _ := b.send(t, "GET", "/public/a", nil)
+	assert.Equal(t, 200, response.StatusCode)
+	assert.Less(t, time.Since(began), 2*time.Second)
 }

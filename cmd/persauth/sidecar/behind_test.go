@@ -28,7 +28,14 @@ var repaired = map[string]struct {
 // TestProxies runs each proxy with its example.
 func TestProxies(t *testing.T) {
 	for _, proxy := range allProxies {
-		t.Run(proxy, func(t *testing.T) { testProxy(t, newBehind(t, proxy)) })
+		t.Run(proxy, func(t *testing.T) {
+			b := newBehind(t, proxy)
+			t.Run("attacks", func(t *testing.T) { testAttacks(t, b) })
+			t.Run("WebSockets", func(t *testing.T) { testWebSocket(t, b) })
+			t.Run("challenges", func(t *testing.T) { testChallenges(t, b) })
+			t.Run("bodies that never come", func(t *testing.T) { testBodies(t, b) })
+			testProxy(t, b) // stops the sidecar at its end
+		})
 	}
 }
 
@@ -146,7 +153,7 @@ func TestExamples(t *testing.T) {
 		_, text, found := strings.Cut(string(body), "```yaml\nproxy:")
 		require.True(t, found, page)
 		text, _, _ = strings.Cut("proxy:"+text, "```")
-		_, err = parse([]byte(text))
+		_, err = parse("sidecar.yaml", []byte(text))
 		assert.NoError(t, err, page)
 	}
 }

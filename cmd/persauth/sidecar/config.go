@@ -1,22 +1,19 @@
 package sidecar
 
 // The configuration file: YAML, or JSON, which is YAML too. Everything that is
-// wrong with it is reported at once. Nothing in it is ever taken for "not set"
-// that somebody wrote down: a variable that was empty when the file was made
-// would waive what it stands for.
+// wrong with it is reported at once.
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -58,17 +55,12 @@ type defaultConfig struct{ rule *ruleConfig }
 func (d *defaultConfig) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.ScalarNode {
 		if node.Value != "deny" {
-			return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: default is deny, or a rule", node.Line)}}
+			return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: default is deny, or a rule%s", node.Line, didYouMean(node.Value, []string{"deny"}))}}
 		}
 		return nil
 	}
-	// Node.Decode would let unknown fields pass.
-	body, err := yaml.Marshal(node)
-	if err != nil {
-		return err
-	}
 	d.rule = new(ruleConfig)
-	return strict(body, d.rule)
+	return node.Decode(d.rule)
 }
 
 // settings is a configuration that holds.
@@ -79,13 +71,14 @@ type settings struct {
 	routes     *table
 }
 
-// load reads the file and checks all of it but what needs a verifier.
+// load reads the file and checks all of it but what needs a verifier. Errors name
+// the file.
 func load(path string, getenv func(string) string) (*settings, error) {
 	body, err := readSmall(path, maxConfigSize)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	s, err := parse(body)
+	s, err := parse(path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -93,53 +86,36 @@ func load(path string, getenv func(string) string) (*settings, error) {
 	s.projectKey = getenv(envProjectKey)
 	if file := s.PERS.ProjectKeyFile; file != "" {
 		if s.projectKey != "" {
-			return nil, errors.New("the project key is in " + envProjectKey + ", and pers.projectKeyFile names a file: only one can say what it is")
+			return nil, fmt.Errorf("%s: the project key is in %s, and pers.projectKeyFile names a file: only one can say what it is", path, envProjectKey)
 		}
 		key, err := readSmall(file, 4096)
 		if err != nil {
-			return nil, fmt.Errorf("pers.projectKeyFile: %w", err)
+			return nil, fmt.Errorf("%s: pers.projectKeyFile: %w", path, err)
 		}
 		if s.projectKey = strings.TrimSpace(string(key)); s.projectKey == "" {
-			return nil, errors.New("pers.projectKeyFile: the file is empty")
+			return nil, fmt.Errorf("%s: pers.projectKeyFile: the file is empty", path)
 		}
 	}
 	return s, nil
 }
 
-// parse reads a configuration, without the files that it names.
-func parse(body []byte) (*settings, error) {
-	var tree yaml.Node
-	if err := yaml.Unmarshal(body, &tree); err != nil {
-		return nil, err
-	}
-	wrong := empties(&tree)
+// parse reads a configuration, without the files that it names. file is what
+// messages call it.
+func parse(file string, body []byte) (*settings, error) {
 	s := new(settings)
-	if err := strict(body, &s.config); err != nil {
-		var types *yaml.TypeError
-		if !errors.As(err, &types) {
-			return nil, errors.Join(append(wrong, err)...)
-		}
-		for _, text := range types.Errors {
-			// Their texts name types of this package.
-			text, _, _ = strings.Cut(text, " in type ")
-			wrong = append(wrong, errors.New(text))
-		}
-	}
-	return s, errors.Join(append(wrong, s.check())...)
+	f := decode(body, &s.config)
+	s.check(f)
+	return s, f.err(file)
 }
 
 // check reports all that is wrong with what is not a matter of form.
-func (s *settings) check() error {
-	var wrong []error
-	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	var known bool
-	if s.proxy, known = proxies[s.Proxy]; !known {
-		fail("proxy is %s: want nginx, traefik, caddy or envoy, the one whose headers are to be believed", printable(s.Proxy))
-	}
+func (s *settings) check(f *faults) {
+	f.word("proxy", "proxy", s.Proxy, slices.Sorted(maps.Keys(proxies))...)
+	s.proxy = proxies[s.Proxy]
 	if s.PathPrefix != "" {
 		_, _, problem := plainPath(s.PathPrefix)
 		if s.Proxy != "envoy" || problem != "" || strings.HasSuffix(s.PathPrefix, "/") {
-			fail("pathPrefix is for envoy, and has the form /name")
+			f.add("pathPrefix", "pathPrefix is for envoy, and has the form /name")
 		}
 	}
 	if s.Addr == "" {
@@ -150,31 +126,26 @@ func (s *settings) check() error {
 	}
 	for name, addr := range map[string]string{"addr": s.Addr, "metricsAddr": s.MetricsAddr} {
 		if err := checkAddr(addr); err != nil {
-			fail("%s: %w", name, err)
+			f.add(name, "%s: %s", name, err)
 		}
 	}
-	switch s.LogLevel {
-	case "", "debug", "info", "warn", "error":
-	default:
-		fail("logLevel is %s: want debug, info, warn or error", printable(s.LogLevel))
+	if s.LogLevel != "" {
+		f.word("logLevel", "logLevel", s.LogLevel, "debug", "info", "warn", "error")
 	}
 	limit := func(name string, n *int, usual, least, most int) {
 		if *n == 0 {
 			*n = usual
 		}
 		if *n < least || *n > most {
-			fail("limits.%s is %d, not between %d and %d", name, *n, least, most)
+			f.add(name, "%s is %d, not between %d and %d", name, *n, least, most)
 		}
 	}
-	limit("connections", &s.Limits.Connections, defaultConnections, 8, 1_000_000)
+	limit("limits.connections", &s.Limits.Connections, defaultConnections, 8, 1_000_000)
 	// A token of 16 KiB and a proof of 8 KiB have to fit.
-	limit("headerBytes", &s.Limits.HeaderBytes, defaultHeaderBytes, 32<<10, 1<<20)
-	wrong = append(wrong, s.PERS.check(), s.DPoP.check())
-	var err error
-	if s.routes, err = newTable(s.Routes, s.Default.rule); err != nil {
-		wrong = append(wrong, err)
-	}
-	return errors.Join(wrong...)
+	limit("limits.headerBytes", &s.Limits.HeaderBytes, defaultHeaderBytes, 32<<10, 1<<20)
+	s.PERS.check(f)
+	s.DPoP.check(f)
+	s.routes = newTable(f, s.Routes, s.Default.rule)
 }
 
 func checkAddr(addr string) error {
@@ -186,43 +157,6 @@ func checkAddr(addr string) error {
 		return fmt.Errorf("port %s is not a number up to 65535", printable(port))
 	}
 	return nil
-}
-
-// strict decodes one document without unknown fields.
-func strict(body []byte, into any) error {
-	decoder := yaml.NewDecoder(bytes.NewReader(body))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(into); err != nil {
-		if errors.Is(err, io.EOF) {
-			return errors.New("the configuration is empty")
-		}
-		return err
-	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("the configuration has more than one document")
-	}
-	return nil
-}
-
-// empties finds what is written down and says nothing: "tenant:" without a
-// value, an empty text or list. It finds aliases and merged keys, too: with them
-// one rule could change another.
-func empties(node *yaml.Node) (wrong []error) {
-	name := "this"
-	for i, child := range node.Content {
-		if node.Kind == yaml.MappingNode && i%2 == 0 {
-			name = child.Value
-		}
-		switch {
-		case child.Kind == yaml.AliasNode || child.Anchor != "":
-			wrong = append(wrong, fmt.Errorf("line %d: %s: anchors and aliases are not taken", child.Line, printable(name)))
-		case child.Kind == yaml.ScalarNode && (child.Tag == "!!null" || child.Value == ""),
-			(child.Kind == yaml.MappingNode || child.Kind == yaml.SequenceNode) && len(child.Content) == 0:
-			wrong = append(wrong, fmt.Errorf("line %d: %s is empty: a variable that is not set, perhaps", child.Line, printable(name)))
-		}
-		wrong = append(wrong, empties(child)...)
-	}
-	return wrong
 }
 
 // readSmall reads a file that is not larger than it has to be.
@@ -249,15 +183,4 @@ func (d *duration) UnmarshalYAML(node *yaml.Node) error {
 	}
 	*d = duration(parsed)
 	return nil
-}
-
-// printable makes a text fit for a log and an error.
-func printable(s string) string {
-	const most = 100
-	for _, r := range s {
-		if !unicode.IsPrint(r) || len(s) > most {
-			return strconv.QuoteToASCII(s[:min(len(s), most)])
-		}
-	}
-	return s
 }

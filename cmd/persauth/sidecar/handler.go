@@ -58,7 +58,10 @@ type endpoint struct {
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := e.state.Load()
 	if s.proxy.uri != "" && r.URL.Path != authPath {
-		http.NotFound(w, r) // somebody else than the proxy
+		const problem = "asked at another address than " + authPath + ": the proxy is not set up for this sidecar, or somebody else asks"
+		e.note(r.Context(), noRoute, resultNotProxy, problem, nil)
+		e.metrics.decided(noRoute, resultNotProxy, 0)
+		http.NotFound(w, r)
 		return
 	}
 	began := time.Now()

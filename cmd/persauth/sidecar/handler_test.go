@@ -156,7 +156,14 @@ func TestShapes(t *testing.T) {
 		if proxy != "envoy" {
 			r := shape(proxy, "GET", "/public/a")
 			r.URL.Path = "/other"
+			log := new(logged)
+			e.log = testLogger(log)
 			assert.Equal(t, 404, ask(e, r, "").Code, "%s: an address that is not the proxy's", proxy)
+			require.Len(t, log.lines(t), 1)
+			line := log.lines(t)[0]
+			assert.Equal(t, []any{"WARN", "not_proxy"}, []any{line["level"], line["result"]})
+			assert.Contains(t, line["problem"], "/auth", "what the proxy should ask")
+			assert.NotContains(t, log.String(), "/other")
 			continue
 		}
 		r := shape(proxy, "GET", "/public/a")

@@ -195,7 +195,7 @@ func TestPathValues(t *testing.T) {
 
 func tableOf(t testing.TB, config string) *table {
 	t.Helper()
-	s, err := parse([]byte(config))
+	s, err := parse("sidecar.yaml", []byte(config))
 	require.NoError(t, err)
 	return s.routes
 }

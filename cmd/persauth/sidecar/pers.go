@@ -4,11 +4,8 @@ package sidecar
 // tokens and proofs. Most of it is a persauth.Config as a file.
 
 import (
-	"errors"
-	"fmt"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"time"
 
 	"github.com/persauth/persauth"
@@ -59,45 +56,39 @@ func (c *persConfig) resolve(folder string) {
 	}
 }
 
-func (c *persConfig) check() error {
-	var wrong []error
-	if _, err := c.revocation(); err != nil {
-		wrong = append(wrong, err)
+func (c *persConfig) check(f *faults) {
+	age, err := time.ParseDuration(c.Revocation)
+	if c.Revocation != "" && (err != nil || age <= 0) {
+		f.wordOr("pers.revocation", "pers.revocation", c.Revocation, "a time above zero such as 5m", "auto", "off", "always")
 	}
-	if slices.Contains(c.Tenants, "") {
-		wrong = append(wrong, errors.New("pers.tenants has an empty entry"))
+	if c.Grace > 0 && c.Revocation == "off" {
+		f.add("pers.revocationGrace", "pers.revocationGrace is for when PERS is asked, and pers.revocation is off")
 	}
-	return errors.Join(wrong...)
 }
 
-func (c *dpopConfig) check() error {
-	if _, known := dpopModes[c.Mode]; !known {
-		return fmt.Errorf("dpop.mode is %s: want bound, required or off", printable(c.Mode))
+func (c *dpopConfig) check(f *faults) {
+	if c.Mode != "" {
+		f.word("dpop.mode", "dpop.mode", c.Mode, "bound", "required", "off")
 	}
-	return nil
 }
 
-func (c *persConfig) revocation() (policy persauth.RevocationPolicy, err error) {
+// revocation is the policy of a configuration that was checked.
+func (c *persConfig) revocation() persauth.RevocationPolicy {
+	policy := persauth.RevocationAuto()
 	switch c.Revocation {
 	case "", "auto":
 	case "off":
-		policy = persauth.RevocationOff()
+		return persauth.RevocationOff()
 	case "always":
 		policy = persauth.RevocationAlways()
 	default:
-		age, err := time.ParseDuration(c.Revocation)
-		if err != nil || age <= 0 {
-			return policy, fmt.Errorf("pers.revocation is %s: want auto, off, always, or a time above zero", printable(c.Revocation))
-		}
+		age, _ := time.ParseDuration(c.Revocation)
 		policy = persauth.RevocationEvery(age)
 	}
 	if c.Grace > 0 {
-		if c.Revocation == "off" {
-			return policy, errors.New("pers.revocationGrace is for when PERS is asked, and pers.revocation is off")
-		}
 		policy = policy.WithGrace(time.Duration(c.Grace))
 	}
-	return policy, nil
+	return policy
 }
 
 // verifier makes the verifier. It opens no connection yet.
@@ -110,10 +101,7 @@ func (s *settings) verifier(base persauth.Config) (*persauth.Verifier, error) {
 	if c.JWKS != "" {
 		cfg.Keys = persauth.FileKeys(c.JWKS)
 	}
-	var err error
-	if cfg.Revocation, err = c.revocation(); err != nil {
-		return nil, err
-	}
+	cfg.Revocation = c.revocation()
 	cfg.DPoP = persauth.DPoP{Mode: dpopModes[s.DPoP.Mode], Origin: s.DPoP.Origin, MaxAge: time.Duration(s.DPoP.MaxAge)}
 	return persauth.New(cfg)
 }

@@ -249,6 +249,7 @@ var starts = map[string]func(t testing.TB, path, addr string, addresses map[stri
 	},
 	"traefik": func(t testing.TB, path, addr string, addresses map[string]string) {
 		addresses["/etc/traefik/persauth.yaml"] = example(t, "traefik.yaml", addresses)
+		addresses["providers:\n"] = "providers:\n  providersThrottleDuration: 10ms\n" // the tests do not wait
 		launch(t, addr, path, "--configFile="+example(t, "traefik.static.yaml", addresses))
 		// It serves before it has read its routes.
 		require.Eventually(t, func() bool {

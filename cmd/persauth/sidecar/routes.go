@@ -4,7 +4,6 @@ package sidecar
 // with it, and the guard that it becomes.
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,34 +70,53 @@ type rule struct {
 	key string
 }
 
-// rule checks what is required, and makes it. path is the route's pattern, or
-// "" for the default.
-func (c ruleConfig) rule(path string) (rule, error) {
-	var wrong []error
-	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	var guards []persauth.Guard
-	for _, v := range []value{c.Tenant, c.Business} {
+// rule checks what is required, and makes it. at is where it stands in the file,
+// and path the route's pattern, or "" for the default.
+func (c ruleConfig) rule(f *faults, at, path string) rule {
+	for name, v := range map[string]value{"tenant": c.Tenant, "business": c.Business} {
 		if v.path != "" && !slices.Contains(wildcards(path), v.path) {
-			fail("path has no wildcard {%s}", v.path)
+			f.add(at+"."+name, "%s: path has no wildcard {%s}%s", name, v.path, didYouMean(v.path, wildcards(path)))
 		}
 	}
-	for name, list := range map[string][]string{"authTypes": c.AuthTypes, "tenantRoles": c.TenantRoles, "businessRoles": c.BusinessRoles} {
-		if slices.Contains(list, "") {
-			fail("%s has an empty entry", name)
-		}
+	for i, name := range c.AuthTypes {
+		f.word(fmt.Sprintf("%s.authTypes[%d]", at, i), "auth type", name, authTypes...)
 	}
 	if len(c.TenantRoles) > 0 && c.Tenant.empty() {
-		fail("tenantRoles needs tenant: roles in which tenant?")
+		f.add(at+".tenantRoles", "tenantRoles needs tenant: roles in which tenant?")
 	}
 	if len(c.BusinessRoles) > 0 && c.Business.empty() {
-		fail("businessRoles needs business: roles in which business?")
+		f.add(at+".businessRoles", "businessRoles needs business: roles in which business?")
 	}
 	if len(c.TenantRoles) > 0 && !c.Business.empty() {
-		fail("tenantRoles and business exclude each other: who acts for a business has no roles in the tenant")
+		f.add(at+".tenantRoles", "tenantRoles and business exclude each other: who acts for a business has no roles in the tenant")
 	}
-	if len(wrong) > 0 {
-		return rule{}, errors.Join(wrong...)
+	ways := 0
+	for _, way := range []bool{c.Public, c.Authenticated, c.requiresMore()} {
+		if way {
+			ways++
+		}
 	}
+	switch {
+	case ways == 0:
+		f.add(at, "requires nothing: say public: true, authenticated: true, or what is required")
+	case ways > 1:
+		f.add(at, "public, authenticated, and other requirements exclude each other")
+	}
+	made := rule{public: c.Public, key: c.key()}
+	if c.requiresMore() && len(f.all) == 0 { // guards panic for what is empty
+		guards := c.guards()
+		made.guard = persauth.AllOf(guards[0], guards[1:]...)
+	}
+	return made
+}
+
+// requiresMore reports whether not every good token will do.
+func (c ruleConfig) requiresMore() bool {
+	return len(c.AuthTypes)+len(c.TenantRoles)+len(c.BusinessRoles) > 0 || !c.Tenant.empty() || !c.Business.empty()
+}
+
+// guards are what is required, one by one.
+func (c ruleConfig) guards() (guards []persauth.Guard) {
 	if len(c.AuthTypes) > 0 {
 		types := make([]persauth.AuthType, len(c.AuthTypes))
 		for i, t := range c.AuthTypes {
@@ -118,23 +136,21 @@ func (c ruleConfig) rule(path string) (rule, error) {
 	if roles := c.BusinessRoles; len(roles) > 0 {
 		guards = append(guards, persauth.BusinessRole(c.Business.selector(), roles[0], roles[1:]...))
 	}
-	made := rule{public: c.Public, key: c.key()}
-	ways := 0
-	for _, way := range []bool{c.Public, c.Authenticated, len(guards) > 0} {
-		if way {
-			ways++
-		}
-	}
-	switch {
-	case ways == 0:
-		return rule{}, errors.New("requires nothing: say public: true, authenticated: true, or what is required")
-	case ways > 1:
-		return rule{}, errors.New("public, authenticated, and other requirements exclude each other")
-	case len(guards) > 0:
-		made.guard = persauth.AllOf(guards[0], guards[1:]...)
-	}
-	return made, nil
+	return guards
 }
+
+// authTypes are those of PERS. A route for another one would let nobody pass.
+var authTypes = []string{
+	string(persauth.AuthUser), string(persauth.AuthBusiness), string(persauth.AuthTenant),
+	string(persauth.AuthSystem), string(persauth.AuthExternal),
+}
+
+// methods are those of IANA's registry (RFC 9110 §16.1), and PURGE of caches.
+// CONNECT is for proxies.
+var methods = strings.Fields(`* GET POST
+	ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY DELETE HEAD LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL
+	MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH PRI PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH
+	TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL`)
 
 // key is equal for what requires the same. Order does not matter.
 func (c ruleConfig) key() string {

@@ -24,14 +24,14 @@ func TestConfiguration(t *testing.T) {
 		good, bad string
 		says      string
 	}{
-		"proxy":             {pathOf("/"), "routes:\n  - {methods: [GET], path: /, public: true}\n", "want nginx, traefik, caddy or envoy"},
+		"proxy":             {pathOf("/"), "routes:\n  - {methods: [GET], path: /, public: true}\n", "proxy is missing: want caddy, envoy, nginx or traefik"},
 		"unknown proxy":     {pathOf("/"), "proxy: haproxy\nroutes:\n  - {methods: [GET], path: /, public: true}\n", "proxy is haproxy"},
 		"nothing":           {pathOf("/"), "", "empty"},
 		"no routes":         {pathOf("/"), head, "routes: there are none"},
 		"two documents":     {pathOf("/"), pathOf("/") + "---\n" + pathOf("/"), "more than one document"},
-		"unknown field":     {rule("public: true"), rule("pubic: true"), "field pubic not found"},
-		"unknown, on top":   {more("logLevel: debug"), more("loglevel: debug"), "field loglevel not found"},
-		"unknown default":   {more("default: {authenticated: true}"), more("default: {authentic: true}"), "field authentic not found"},
+		"unknown field":     {rule("public: true"), rule("pubic: true"), "no field pubic here; did you mean public?"},
+		"unknown, on top":   {more("logLevel: debug"), more("loglevel: debug"), "no field loglevel here; did you mean logLevel?"},
+		"unknown default":   {more("default: {authenticated: true}"), more("default: {authentic: true}"), "no field authentic here; did you mean authenticated?"},
 		"twice":             {rule("public: true"), rule("public: true, public: true"), "already defined"},
 		"requires nothing":  {rule("authenticated: true"), rule("name: x"), "requires nothing"},
 		"public: false":     {rule("public: true"), rule("public: false"), "requires nothing"},
@@ -51,8 +51,8 @@ func TestConfiguration(t *testing.T) {
 		"tenant role":       {rule("tenant: a, tenantRoles: [A]"), rule("tenantRoles: [A]"), "roles in which tenant"},
 		"both":              {rule("tenant: a, business: b"), rule("tenant: a, business: b, tenantRoles: [A]"), "exclude each other"},
 		"methods":           {two("methods: ['*'], path: /, public: true", "methods: [GET], path: /a, public: true"), head + "routes:\n  - {path: /, public: true}\n", "methods are missing"},
-		"method":            {rule("public: true"), two("methods: [get], path: /, public: true", "methods: [GET], path: /a, public: true"), "not a word in capitals"},
-		"CONNECT":           {rule("public: true"), two("methods: [CONNECT], path: /, public: true", "methods: [GET], path: /a, public: true"), "not a word in capitals"},
+		"method":            {rule("public: true"), two("methods: [get], path: /, public: true", "methods: [GET], path: /a, public: true"), "is not known"},
+		"CONNECT":           {rule("public: true"), two("methods: [CONNECT], path: /, public: true", "methods: [GET], path: /a, public: true"), "is not known"},
 		"method twice":      {two("methods: [GET], path: /a, public: true", "methods: [POST], path: /a, public: true"), two("methods: [GET], path: /a, public: true", "methods: [POST, GET], path: /a, public: true"), "a rule for GET already"},
 		"path":              {pathOf("/a"), pathOf("a"), "begin with a slash"},
 		"host":              {pathOf("/a"), pathOf("example.com/a"), "begin with a slash"},
@@ -60,7 +60,7 @@ func TestConfiguration(t *testing.T) {
 		"slashes":           {pathOf("/a/b"), pathOf("/a//b"), "two slashes"},
 		"escape":            {pathOf("/é"), pathOf("/%C3%A9"), "without escapes"},
 		"semicolon":         {pathOf("/a:b"), pathOf("/a;b"), "no request with it"},
-		"bad wildcard":      {pathOf("/{a}"), pathOf("/{a}b"), "parsing"},
+		"bad wildcard":      {pathOf("/{a}"), pathOf("/{a}b"), "bad wildcard segment"},
 		"wildcard twice":    {pathOf("/{a}/{b}"), pathOf("/{a}/{a}"), "duplicate"},
 		"overlap":           {two("methods: [GET], path: '/{a}/x', public: true", "methods: [GET], path: '/b/x', authenticated: true"), two("methods: [GET], path: '/{a}/x', public: true", "methods: [GET], path: '/b/{c}', authenticated: true"), "conflicts"},
 		"case":              {two("methods: [GET], path: /a, public: true", "methods: [GET], path: /b, authenticated: true"), two("methods: [GET], path: /a, public: true", "methods: [GET], path: /A, authenticated: true"), "conflicts"},
@@ -78,17 +78,34 @@ func TestConfiguration(t *testing.T) {
 		"log level":         {more("logLevel: debug"), more("logLevel: all"), "logLevel is all"},
 		"connections":       {more("limits: {connections: 8}"), more("limits: {connections: 7}"), "limits.connections is 7"},
 		"header bytes":      {more("limits: {headerBytes: 32768}"), more("limits: {headerBytes: 32767}"), "limits.headerBytes"},
-		"revocation":        {more("pers: {revocation: 5m}"), more("pers: {revocation: sometimes}"), "pers.revocation is sometimes"},
+		"revocation":        {more("pers: {revocation: 5m}"), more("pers: {revocation: sometimes}"), "pers.revocation is sometimes: want auto, off, always or a time above zero such as 5m"},
 		"no time":           {more("pers: {timeout: 1s}"), more("pers: {timeout: 0s}"), "a time above zero"},
 		"grace":             {more("pers: {revocation: 5m, revocationGrace: 1m}"), more("pers: {revocation: off, revocationGrace: 1m}"), "pers.revocation is off"},
 		"proofs":            {more("dpop: {mode: bound}"), more("dpop: {mode: perhaps}"), "dpop.mode is perhaps"},
+		"proxy, nearly":     {pathOf("/"), "proxy: ngnix\n" + "routes:\n  - {methods: [GET], path: /, public: true}\n", "did you mean nginx?"},
+		"auth type":         {rule("authTypes: [tenant]"), rule("authTypes: [admin]"), "auth type is admin: want user, business, tenant, system or external; did you mean tenant?"},
+		"auth type, nearly": {rule("authTypes: [business]"), rule("authTypes: [user, Buisness]"), "did you mean business?"},
+		"method, nearly":    {rule("public: true"), two("methods: [GTE], path: /, public: true", "methods: [GET], path: /a, public: true"), "method GTE is not known: want one of HTTP in capitals, or \"*\"; did you mean GET?"},
+		"WebDAV":            {two("methods: [PROPFIND], path: /b, public: true", "methods: [GET], path: /a, public: true"), two("methods: [PROPFIMD], path: /, public: true", "methods: [GET], path: /a, public: true"), "did you mean PROPFIND?"},
+		"variable":          {rule("tenant: a$b"), rule("tenant: '${TENANT}'"), "tenant is ${TENANT}: a variable that was not replaced"},
+		"variable, shell":   {rule("tenant: $a-b"), rule("tenant: $TENANT"), "a variable that was not replaced"},
+		"variable, Windows": {rule("tenant: 100%"), rule("tenant: '%TENANT%'"), "a variable that was not replaced"},
+		"variable, Helm":    {rule("tenant: 'a{b}'"), rule("tenant: '{{ .Values.tenant }}'"), "a variable that was not replaced"},
+		"variable, doc":     {rule("tenant: a<b"), rule("tenant: <your tenant>"), "a variable that was not replaced"},
+		"variable, inside":  {more("pers: {tenants: [a]}"), more("pers: {tenants: ['x-${TENANT}']}"), "tenants is x-${TENANT}"},
+		"variable, key":     {pathOf("/a/{$}"), pathOf("/a/${x}"), "a variable that was not replaced"},
+		"wildcard, nearly":  {rule("tenant: {path: x}"), head + "routes:\n  - {methods: [GET], path: '/{tenant}', tenant: {path: tennant}}\n", "did you mean tenant?"},
+		"overlap, quoted":   {pathOf("/"), two("methods: [GET], path: '/Shop/{a}/X', public: true", "methods: [GET], path: '/Shop/B/{c}', authenticated: true"), "sidecar.yaml:4: path /Shop/B/{c} conflicts with /Shop/{a}/X (line 3)"},
+		"case, quoted":      {pathOf("/"), two("methods: [GET], path: /Shop, public: true", "methods: [GET], path: /shop, authenticated: true"), "sidecar.yaml:4: path /shop conflicts with /Shop (line 3)"},
+		"accent, quoted":    {pathOf("/"), two("methods: [GET], path: /café, public: true", "methods: [GET], path: /Cafe, authenticated: true"), "path /Cafe conflicts with /café (line 3)"},
+		"case, later":       {pathOf("/"), two("methods: [GET], path: '/{a}/X', public: true", "methods: [GET], path: '/B/{c}', public: true"), "path /B/{c} conflicts with /{a}/X (line 3)"},
 		"alias":             {more("pers: {issuer: a, audience: a}"), more("pers: {issuer: &a a, audience: *a}"), "aliases"},
 		"JSON":              {`{"proxy":"nginx","routes":[{"methods":["GET"],"path":"/","public":true}]}`, `{"proxy":"nginx","routes":[{"methods":["GET"],"path":"/"}]}`, "requires nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := parse([]byte(row.good))
+			_, err := parse("sidecar.yaml", []byte(row.good))
 			assert.NoError(t, err, "what holds")
-			_, err = parse([]byte(row.bad))
+			_, err = parse("sidecar.yaml", []byte(row.bad))
 			assert.ErrorContains(t, err, row.says, "what does not")
 		})
 	}
@@ -96,7 +113,7 @@ func TestConfiguration(t *testing.T) {
 
 // All that is wrong is said at once.
 func TestAllFaults(t *testing.T) {
-	_, err := parse([]byte(`
+	_, err := parse("sidecar.yaml", []byte(`
 proxy: apache
 colour: red
 pers: {revocation: never}
@@ -106,10 +123,11 @@ routes:
   - {methods: [GET], path: /c, tenantRoles: [A], tenant: }
 `))
 	require.Error(t, err)
-	for _, says := range []string{"proxy is apache", "field colour", "pers.revocation", "route 1", "route 2", "route 3", "line 8: tenant is empty"} {
+	for _, says := range []string{"sidecar.yaml:2: proxy is apache", "sidecar.yaml:3: there is no field colour", "sidecar.yaml:4: pers.revocation is never",
+		"sidecar.yaml:6: requires nothing", "sidecar.yaml:7: path b", "sidecar.yaml:8: tenant is empty", "sidecar.yaml:8: tenantRoles"} {
 		assert.ErrorContains(t, err, says)
 	}
-	assert.NotContains(t, err.Error(), "sidecar.", "names of types are ours")
+	assert.NotContains(t, err.Error(), "sidecar.r", "names of types are ours")
 }
 
 // Whatever the bytes: no panic, and a configuration that holds has a rule for
@@ -120,13 +138,14 @@ func FuzzRoutes(f *testing.F) {
 	f.Add([]byte(head + "routes: &a\n  - {methods: [GET], path: /, <<: {public: true}}\n"))
 	f.Add([]byte(head + "routes:\n  - {methods: [GET], path: '/a/{$}', business: {path: $}}\n"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s, err := parse(body)
+		s, err := parse("sidecar.yaml", body)
 		if err != nil {
 			return
 		}
 		for _, c := range s.Routes {
-			made, err := c.rule(c.Path)
-			require.NoError(t, err)
+			var f faults
+			made := c.rule(&f, "", c.Path)
+			require.NoError(t, f.err(""))
 			require.True(t, made.public == c.Public && (c.Public || c.Authenticated || made.guard != nil), "%+v requires nothing", c)
 		}
 	})

@@ -163,7 +163,7 @@ func Check(o Options) error {
 func (o *Options) load() (*settings, error) {
 	s, err := load(o.Config, o.Getenv)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.Config, err)
+		return nil, err
 	}
 	for _, addr := range []struct{ given, set *string }{{&o.Addr, &s.Addr}, {&o.MetricsAddr, &s.MetricsAddr}} {
 		if *addr.given == "" {

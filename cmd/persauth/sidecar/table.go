@@ -5,12 +5,9 @@ package sidecar
 // whose rule may be weaker.
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -37,6 +34,7 @@ type table struct {
 // entry is what a pattern leads to.
 type entry struct {
 	methods map[string]*route
+	at      string // where in the configuration
 }
 
 // ServeHTTP makes an entry a handler, for ServeMux to find. It comes to it with
@@ -125,140 +123,72 @@ func pathRequest(decoded string) *http.Request {
 }
 
 // newTable checks the routes, and reports all that is wrong with them.
-func newTable(routes []routeConfig, other *ruleConfig) (*table, error) {
+func newTable(f *faults, routes []routeConfig, other *ruleConfig) *table {
+	before := len(f.all)
 	t := &table{exact: http.NewServeMux(), loose: http.NewServeMux()}
-	var wrong []error
-	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	if other != nil {
-		made, err := other.rule("")
-		if err != nil {
-			fail("default: %w", err)
-		}
-		t.other = &route{"default", made}
+		t.other = &route{"default", other.rule(f, "default", "")}
 	}
 	if len(routes) == 0 {
-		fail("routes: there are none, so that every request would be refused")
+		f.add("routes", "routes: there are none, so that every request would be refused")
 	}
-	entries := make(map[string]*entry)
+	p := patterns{table: t, entries: make(map[string]*entry)}
 	names := make(map[string]int)
 	for i, c := range routes {
-		where := fmt.Sprintf("route %d (%s)", i+1, printable(c.Path))
-		if problem := c.problem(); problem != "" {
-			fail("%s: %s", where, problem)
+		at := fmt.Sprintf("routes[%d]", i)
+		plain, made := c.plain(f, at), c.rule(f, at, c.Path)
+		if !plain {
 			continue
-		}
-		made, err := c.rule(c.Path)
-		if err != nil {
-			fail("%s: %w", where, err)
 		}
 		name := c.Name
 		if name == "" {
 			name = strings.Join(c.Methods, ",") + " " + c.Path
 		}
 		if names[name]++; names[name] > 1 || name == noRoute || name == "default" {
-			fail("%s: name %s is taken", where, printable(name))
+			f.add(at+".name", "name %s is taken", printable(name))
 		}
-		e := entries[c.Path]
-		if e == nil {
-			e = &entry{methods: make(map[string]*route)}
-			entries[c.Path] = e
-			if err := t.register(c.Path, e); err != nil {
-				fail("%s: %w", where, err)
-			}
-		}
-		for _, method := range c.Methods {
-			if e.methods[method] != nil {
-				fail("%s: there is a rule for %s already", where, method)
-			}
-			e.methods[method] = &route{name, made}
+		p.add(f, at, c.Path, c.Methods, &route{name, made})
+	}
+	if len(f.all) == before {
+		for _, path := range p.order {
+			t.slashes(f, path, p.entries[path])
 		}
 	}
-	if len(wrong) == 0 {
-		for _, path := range slices.Sorted(maps.Keys(entries)) {
-			wrong = append(wrong, t.slashes(path, entries[path])...)
-		}
-	}
-	return t, errors.Join(wrong...)
+	return t
 }
 
-// problem is what is wrong with an entry itself.
-func (c routeConfig) problem() string {
-	switch {
-	case !strings.HasPrefix(c.Path, "/"):
-		return "path must begin with a slash"
-	case len(c.Methods) == 0:
-		return `methods are missing: name them, or say ["*"]`
-	case len(c.Name) > 100 || printable(c.Name) != c.Name:
-		return "name must be short and printable"
+// plain reports what is wrong with the methods, the path and the name.
+func (c routeConfig) plain(f *faults, at string) bool {
+	before := len(f.all)
+	if len(c.Methods) == 0 {
+		f.add(at, `methods are missing: name them, or say ["*"]`)
 	}
-	for _, method := range c.Methods {
-		if method != "*" && !plainMethod(method) {
-			return fmt.Sprintf("method %s is not a word in capitals", printable(method))
+	for i, method := range c.Methods {
+		if !slices.Contains(methods, method) {
+			f.add(fmt.Sprintf("%s.methods[%d]", at, i), `method %s is not known: want one of HTTP in capitals, or "*"%s`, printable(method), didYouMean(method, methods))
 		}
 	}
-	// The pattern is compared with decoded paths, and has to be one of those
-	// that are let through.
-	plain := strings.NewReplacer("{", "", "...}", "", "}", "").Replace(c.Path)
-	if strings.Contains(plain, "%") {
-		return "path is written without escapes"
+	if len(c.Name) > 100 || printable(c.Name) != c.Name {
+		f.add(at+".name", "name must be short and printable")
+	}
+	if problem := pathProblem(c.Path); problem != "" {
+		f.add(at+".path", "path %s: %s", printable(c.Path), problem)
+	}
+	return len(f.all) == before
+}
+
+// pathProblem is what is wrong with a pattern. It is compared with decoded paths,
+// and has to be one of those that are let through.
+func pathProblem(pattern string) string {
+	plain := strings.NewReplacer("{", "", "...}", "", "}", "").Replace(pattern)
+	switch {
+	case !strings.HasPrefix(pattern, "/"):
+		return "it must begin with a slash"
+	case strings.Contains(plain, "%"):
+		return "it is written without escapes"
 	}
 	if _, _, problem := plainPath((&url.URL{Path: plain}).EscapedPath()); problem != "" {
 		return problem + ": no request with it is let through"
 	}
 	return ""
-}
-
-var registered = regexp.MustCompile(` \(registered at [^)]*\)`)
-
-// register adds an entry to both muxes. They panic for a pattern that they do
-// not understand, and for two of which neither is the narrower one.
-func (t *table) register(path string, e *entry) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			// Where in this file it was registered helps nobody.
-			text := registered.ReplaceAllString(fmt.Sprint(p), "")
-			err = errors.New(strings.Join(strings.Fields(text), " "))
-		}
-	}()
-	t.exact.Handle(path, e)
-	segments := strings.Split(path, "/")
-	for i, segment := range segments {
-		if !strings.HasPrefix(segment, "{") {
-			segments[i] = fold(segment)
-		}
-	}
-	t.loose.Handle(strings.Join(segments, "/"), e)
-	return nil
-}
-
-// slashes finds rules of which one is for a path with a slash at its end and the
-// other one for the same path without: requests would be refused as ambiguous.
-func (t *table) slashes(path string, e *entry) (wrong []error) {
-	sample := strings.TrimSuffix(path, "{$}")
-	if i := strings.LastIndex(sample, "/{"); strings.HasSuffix(sample, "...}") {
-		sample = sample[:i+1]
-	}
-	segments := strings.Split(sample, "/")
-	for i, segment := range segments {
-		if strings.HasPrefix(segment, "{") {
-			segments[i] = "~" // what no pattern is likely to name
-		}
-	}
-	sample = strings.Join(segments, "/")
-	for method := range e.methods {
-		if method == "*" {
-			continue
-		}
-		r := pathRequest(sample)
-		r.Method = method
-		if _, ok := t.find(r, sample); !ok {
-			other := strings.TrimSuffix(path, "/") + "/{$}"
-			if strings.HasSuffix(sample, "/") {
-				other = path[:strings.LastIndexByte(path, '/')]
-			}
-			wrong = append(wrong, fmt.Errorf("%s %s: with and without a slash at its end it has different rules, and many services take the two for the same: name %s, too, with the same rule",
-				method, path, other))
-		}
-	}
-	return wrong
 }
