@@ -1,19 +1,23 @@
 package persauth
 
-// Tokens that are refused although everything else speaks for them.
+// What is revoked here: by Revoke alone, and for good, whatever the keys and PERS
+// say. What PERS refuses is asked about again, and stands elsewhere.
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// defaultRevocation is how long the revocation of an id is kept for which no end
-// is given: longer than any token of PERS lives.
+// defaultRevocation is how long a revocation is kept for which no end is given:
+// longer than any token of PERS lives.
 const defaultRevocation = 400 * 24 * time.Hour
 
 // lastYear is the last one that an "exp" may be in. What is revoked for longer
@@ -23,47 +27,92 @@ const lastYear = 9999
 // sweepInterval is how long expired entries stay at most while others come.
 const sweepInterval = time.Minute
 
-// Revocation names what [Verifier.Revoke] revokes.
+// Revocation names what [Verifier.Revoke] revokes: the tokens for which all that
+// is given is true. One of the names must be given.
 type Revocation struct {
-	// Token is a token to revoke, or ID the "jti" of one (RFC 7519 §4.1.7).
-	// One of the two must be set.
-	Token, ID string
-	// Until is when the revocation may be forgotten: when the token expires,
-	// if that is known. It is kept for [Config.Leeway] longer, as the token
+	// Token is a token to revoke. It may have been signed again, which anybody
+	// can do with a signature by ECDSA: the signing input counts (RFC 7515 §2).
+	Token string
+	// ID is the "jti" of a token (RFC 7519 §4.1.7).
+	ID string
+	// Subject is the "sub" of all tokens of one caller (RFC 7519 §4.1.2), Session
+	// the "sid" of all tokens of one session (see [ClaimNames.Session]).
+	Subject, Session string
+	// Business and Tenant are those that tokens are for. A subject may be one of
+	// several tenants: then name both.
+	Business, Tenant string
+	// KeyID is the "kid" of the tokens that a key signed.
+	KeyID string
+	// IssuedBefore spares tokens whose "iat" is this time or later: "log out
+	// everywhere", and sign in again. A token without "iat" is not spared. Zero:
+	// tokens of any age.
+	IssuedBefore time.Time
+	// Until is when the revocation may be forgotten: when the last of the tokens
+	// expires, if that is known. It is kept for [Config.Leeway] longer, as they
 	// would be. Zero: the "exp" in Token, or in 400 days.
 	Until time.Time
 }
 
-// Revoke refuses a token from the next call on, with [ErrRevoked], whatever the
-// keys and PERS say. It is for a webhook or an admin action. It holds for this
-// Verifier, and for as long as the process lives. The error says that r names
-// nothing, or both a token and an id, or a token that is none.
+// Revoke refuses tokens from the next call on, with [ErrRevoked], whatever the
+// keys and PERS say, and ends the contexts of [Verifier.ContextWhileValid]. It is for
+// a webhook or an admin action. It holds for this Verifier, and for as long as the
+// process lives; [Verifier.Unrevoke] takes it back. What a token costs does not grow
+// with the number of revocations. The error says that r names nothing, or a token
+// that is none. Safe for concurrent use.
 func (v *Verifier) Revoke(r Revocation) error {
-	if (r.Token == "") == (r.ID == "") {
-		return errors.New("persauth: revoke: name a token or an id, and not both")
+	names, err := r.names()
+	if err != nil {
+		return fmt.Errorf("persauth: revoke: %w", err)
+	}
+	now := v.clock()
+	entry := denial{before: never, until: v.revokedUntil(r, now).add(v.expect.leeway)}
+	if !r.IssuedBefore.IsZero() {
+		entry.before = instantOf(r.IssuedBefore)
+	}
+	v.denied.add(&names, entry, now)
+	v.watch.look(v)
+	return nil
+}
+
+// Unrevoke takes back what Revoke was told with the same names; with IssuedBefore,
+// only what was told with the same one. It takes nothing back of a wider or a
+// narrower revocation, nor of what PERS says. The error is that of Revoke; it is none
+// if nothing was revoked.
+func (v *Verifier) Unrevoke(r Revocation) error {
+	names, err := r.names()
+	if err != nil {
+		return fmt.Errorf("persauth: unrevoke: %w", err)
+	}
+	before := noInstant
+	if !r.IssuedBefore.IsZero() {
+		before = instantOf(r.IssuedBefore)
+	}
+	v.denied.remove(&names, before)
+	return nil
+}
+
+// names returns what r is about.
+func (r *Revocation) names() (denyNames, error) {
+	names := denyNames{
+		denyID: r.ID, denySubject: r.Subject, denySession: r.Session,
+		denyBusiness: r.Business, denyTenant: r.Tenant, denyKeyID: r.KeyID,
 	}
 	if r.Token != "" {
 		if err := checkToken(r.Token); err != nil {
-			return fmt.Errorf("persauth: revoke: %w", err)
+			return names, err
 		}
+		names[denyToken] = signingInput(r.Token)
 	}
-	now := v.clock()
-	until := v.revokedUntil(r, now).add(v.expect.leeway)
-	if r.ID != "" {
-		v.denied.id(r.ID, until, now)
-	} else {
-		v.denied.token(r.Token, until, now)
+	if names == (denyNames{}) {
+		return names, errors.New("name a token, an id, a subject, a session, a business, a tenant or a key")
 	}
-	return nil
+	return names, nil
 }
 
 // checkToken refuses what is not a bare token, such as one with "Bearer" before
 // it: to revoke that would revoke nothing.
 func checkToken(token string) error {
 	s, err := split(token)
-	if err == nil {
-		err = schemeBefore(token)
-	}
 	if err == nil && strings.ContainsFunc(s.signingInput, notInToken) {
 		err = &Error{Check: "encoding", Want: "base64url and dots", Got: "another character", Err: ErrMalformed}
 	}
@@ -84,87 +133,171 @@ func (v *Verifier) revokedUntil(r Revocation, now instant) instant {
 	}
 	t := v.take(r.Token)
 	defer t.release()
-	if r.ID == "" && v.read(t) == nil && t.claims.decode(t.payload, v.tree, now) == nil && t.claims.expiresAt != noInstant {
+	if r.Token != "" && v.read(t) == nil && t.claims.decode(t.payload, v.tree, now) == nil && t.claims.expiresAt != noInstant {
 		return t.claims.expiresAt
 	}
 	return now.add(defaultRevocation)
 }
 
-// denyList holds revoked tokens until they expire. Unlike a cache it forgets
-// nothing before its time. It is filled by the service itself, and by PERS' word
-// on tokens whose signature is good, never by strangers.
+// What an entry of the deny list may name.
+const (
+	denyToken = iota // its signing input
+	denyID
+	denySubject
+	denySession
+	denyBusiness
+	denyTenant
+	denyKeyID
+	denyNameCount
+)
+
+// denyNames are the names of a token, or of some tokens: an empty one says nothing.
+type denyNames [denyNameCount]string
+
+// denyMask says which names an entry has, in one bit each.
+type denyMask uint8
+
+func (n *denyNames) mask() (mask denyMask) {
+	for i, name := range n {
+		if name != "" {
+			mask |= 1 << i
+		}
+	}
+	return mask
+}
+
+// digest identifies the names in mask.
+func (n *denyNames) digest(mask denyMask) tokenDigest {
+	var room [256]byte
+	text := append(room[:0], byte(mask))
+	for i, name := range n {
+		switch {
+		case mask&(1<<i) == 0:
+		case i == denyToken: // long, and hashed by itself so that nothing is copied
+			digest := digestToken(name)
+			text = append(text, digest[:]...)
+		default:
+			text = append(binary.BigEndian.AppendUint32(text, uint32(len(name))), name...)
+		}
+	}
+	return sha256.Sum256(text)
+}
+
+// denial refuses tokens that were issued before a time, until a time.
+type denial struct{ before, until instant }
+
+// denyList holds revocations until they end. Unlike a cache it forgets nothing
+// before its time. It is filled by the service itself, never by strangers.
+//
+// An entry is found by a digest of all its names. A token is looked up once for each
+// combination of names that is in use, of which there are few, and not once for each
+// entry.
 type denyList struct {
-	// version changes with every entry. Who remembers the version at which a
+	// version changes with every change. Who remembers the version at which a
 	// token was looked up need not look again until then.
 	version atomic.Uint32
 
-	mu     sync.RWMutex
-	tokens map[tokenDigest]instant // until when, by what is signed
-	ids    map[string]instant
-	sweep  instant // when the expired ones are dropped
+	mu      sync.RWMutex
+	entries map[tokenDigest][]denial
+	inUse   []denyMask // the combinations of names; it does not shrink
+	sweep   instant    // when those that ended are dropped
 }
 
 func newDenyList() *denyList {
-	return &denyList{tokens: make(map[tokenDigest]instant), ids: make(map[string]instant), sweep: noInstant}
+	return &denyList{entries: make(map[tokenDigest][]denial), sweep: noInstant}
 }
 
-// signed identifies a token by its signing input: whoever holds a token signed
+// signingInput is a token without its signature: anybody who holds a token signed
 // with ECDSA can write down a second good signature (r, n-s) over the same.
-func signed(token string) tokenDigest {
-	return digestToken(token[:max(strings.LastIndexByte(token, '.'), 0)])
+func signingInput(token string) string {
+	return token[:max(strings.LastIndexByte(token, '.'), 0)]
 }
 
-func (d *denyList) token(token string, until, now instant) {
+// add adds an entry. What a wider one says already is not kept beside it.
+func (d *denyList) add(names *denyNames, entry denial, now instant) {
+	mask := names.mask()
+	key := names.digest(mask)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	deny(d.tokens, signed(token), until)
-	d.changed(now)
-}
-
-func (d *denyList) id(id string, until, now instant) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	deny(d.ids, id, until)
-	d.changed(now)
-}
-
-// deny adds an entry. One that holds for longer stays.
-func deny[K comparable](entries map[K]instant, key K, until instant) {
-	if before, ok := entries[key]; !ok || before < until {
-		entries[key] = until
+	if !slices.ContainsFunc(d.entries[key], func(e denial) bool { return e.covers(entry) }) {
+		d.entries[key] = append(slices.DeleteFunc(d.entries[key], entry.covers), entry)
 	}
-}
-
-// denies reports whether there is an entry that still holds.
-func denies[K comparable](entries map[K]instant, key K, now instant) bool {
-	until, ok := entries[key]
-	return ok && now < until
-}
-
-// changed drops what has expired, now and then. The caller holds mu.
-func (d *denyList) changed(now instant) {
+	if !slices.Contains(d.inUse, mask) {
+		d.inUse = append(d.inUse, mask)
+	}
 	if now >= d.sweep {
-		maps.DeleteFunc(d.tokens, func(_ tokenDigest, until instant) bool { return until <= now })
-		maps.DeleteFunc(d.ids, func(_ string, until instant) bool { return until <= now })
+		maps.DeleteFunc(d.entries, func(_ tokenDigest, all []denial) bool {
+			return !slices.ContainsFunc(all, func(e denial) bool { return now < e.until })
+		})
 		d.sweep = now.add(sweepInterval)
 	}
 	d.version.Add(1)
 }
 
-// has reports whether a token, or its id, is revoked.
-func (d *denyList) has(token, id string, now instant) bool {
-	if d.version.Load() == 0 {
-		return false
+// covers reports whether e refuses all that other does.
+func (e denial) covers(other denial) bool { return e.before >= other.before && e.until >= other.until }
+
+// remove removes the entry for tokens issued before a time, or with noInstant all of
+// those names.
+func (d *denyList) remove(names *denyNames, before instant) {
+	key := names.digest(names.mask())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(d.entries[key]), func(e denial) bool { return before == noInstant || e.before == before })
+	if len(left) == len(d.entries[key]) {
+		return
 	}
-	digest := signed(token)
+	if d.entries[key] = left; len(left) == 0 {
+		delete(d.entries, key)
+	}
+	d.version.Add(1)
+}
+
+// has reports whether a token of these names, issued at a time, is revoked.
+func (d *denyList) has(names *denyNames, issuedAt, now instant) bool {
+	have := names.mask()
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return denies(d.tokens, digest, now) || id != "" && denies(d.ids, id, now)
+	for _, mask := range d.inUse {
+		if mask&^have != 0 {
+			continue // it names what the token does not have
+		}
+		for _, e := range d.entries[names.digest(mask)] {
+			if now < e.until && issuedAt < e.before { // without an iat: before any time
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // len counts the entries.
-func (d *denyList) len() int {
+func (d *denyList) len() (n int) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return len(d.tokens) + len(d.ids)
+	for _, all := range d.entries {
+		n += len(all)
+	}
+	return n
+}
+
+// deniedNames returns the names of a verified token.
+func (c *Claims) deniedNames() denyNames {
+	names := denyNames{
+		denyToken: c.text[c.ends[textFields-1]:], denyID: c.ID(), denySubject: c.Subject(), denySession: c.SessionID(),
+		denyBusiness: c.BusinessID(), denyTenant: c.TenantID(),
+	}
+	if c.header != nil {
+		names[denyKeyID] = c.header.kid
+	}
+	return names
+}
+
+// deniedNames returns the names of a token on its way.
+func (t *parsed) deniedNames() denyNames {
+	get := func(field claimField) string { return string(t.claims.get(field)) }
+	return denyNames{
+		denyToken: t.signingInput, denyID: get(fieldID), denySubject: get(fieldSubject), denySession: get(fieldSession),
+		denyBusiness: get(fieldBusiness), denyTenant: get(fieldTenant), denyKeyID: t.header.kid,
+	}
 }

@@ -32,7 +32,7 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 		return nil
 	}
 	version := v.denied.version.Load()
-	if now >= r.claims.end(v.expect) || version != r.claims.denied && v.denied.has(token, r.claims.ID(), now) {
+	if now >= r.claims.end(v.expect) || version != r.claims.denied && v.deniedNow(&r.claims, now) {
 		v.seen.remove(token)
 		return nil
 	}
@@ -44,6 +44,12 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 		r = &renewed
 	}
 	return r
+}
+
+// deniedNow reports whether a verified token is revoked.
+func (v *Verifier) deniedNow(c *Claims, now instant) bool {
+	names := c.deniedNames()
+	return v.denied.has(&names, c.issuedAt, now)
 }
 
 // record is what there is to remember of a token, in a form that outlives t. Of

@@ -213,7 +213,8 @@ func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, e
 		return nil, &Error{Check: "iat", Want: "earlier than now, by the clock of PERS", Got: r.claims.issuedAt.String(), Err: ErrNotYetValid}
 	}
 	// The signature is good and the token is not: that is for good.
-	v.denied.token(r.token(), r.claims.end(v.expect), now)
+	names := denyNames{denyToken: signingInput(r.token())}
+	v.denied.add(&names, denial{never, r.claims.end(v.expect)}, now)
 	return nil, errRevoked("PERS")
 }
 

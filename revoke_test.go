@@ -180,7 +180,7 @@ func TestRevokeErrors(t *testing.T) {
 	v := iss.Verifier()
 	token := iss.UserToken("acme")
 	for name, r := range map[string]persauth.Revocation{
-		"nothing": {}, "only an end": {Until: time.Now().Add(time.Hour)}, "both": {Token: token, ID: "x"},
+		"nothing": {}, "only an end": {Until: time.Now().Add(time.Hour)}, "only an age": {IssuedBefore: time.Now()},
 		"no token": {Token: "test-token-1"}, "too many parts": {Token: token + "." + token},
 		"a scheme": {Token: "Bearer " + token}, "a space": {Token: " " + token}, "a quote": {Token: `"` + token + `"`},
 	} {
@@ -192,6 +192,92 @@ func TestRevokeErrors(t *testing.T) {
 	require.NoError(t, v.Revoke(persauth.Revocation{Token: "a.b.c"}))
 	require.NoError(t, v.Revoke(persauth.Revocation{Token: iss.ExpiredToken()}))
 	require.NoError(t, v.Revoke(persauth.Revocation{Token: iss.SymmetricToken(map[string]any{})}))
+}
+
+// All that is given must match. What is taken back is what was given with the same
+// names, and nothing else.
+func TestRevokeByNames(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	iss.Clock().Set(time.Unix(1_800_000_000, 0))
+	now := iss.Clock().Now()
+	claims := map[string]any{"sub": "ann", "jti": "1", "sid": "s", "tenantId": "acme", "businessId": "shop", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+	token := iss.Token(claims)
+	kid := iss.Keys()[0].ID
+	changed := func(name string, value any) string {
+		other := map[string]any{}
+		for name, value := range claims {
+			other[name] = value
+		}
+		other[name] = value // null: left out
+		return iss.Token(other)
+	}
+	for _, c := range []struct {
+		name   string
+		r      persauth.Revocation
+		spared string // a token that differs in one name
+	}{
+		{"id", persauth.Revocation{ID: "1"}, changed("jti", "2")},
+		{"subject", persauth.Revocation{Subject: "ann"}, changed("sub", "bob")},
+		{"session", persauth.Revocation{Session: "s"}, changed("sid", "t")},
+		{"session, of a token without one", persauth.Revocation{Session: "s"}, changed("sid", nil)},
+		{"business", persauth.Revocation{Business: "shop"}, changed("businessId", "bank")},
+		{"business, of a token without one", persauth.Revocation{Business: "shop"}, changed("businessId", nil)},
+		{"tenant", persauth.Revocation{Tenant: "acme"}, changed("tenantId", "other")},
+		{"key", persauth.Revocation{KeyID: kid}, iss.Keys()[0].Sign([]byte(`{"alg":"ES256"}`), []byte(`{"tenantId":"acme","exp":1800003600}`))},
+		{"subject and tenant", persauth.Revocation{Subject: "ann", Tenant: "acme"}, changed("tenantId", "other")},
+		{"subject and business", persauth.Revocation{Subject: "ann", Business: "shop"}, changed("sub", "bob")},
+		{"everything", persauth.Revocation{Token: token, ID: "1", Subject: "ann", Session: "s", Business: "shop", Tenant: "acme", KeyID: kid}, changed("sub", "bob")},
+		{"issued before", persauth.Revocation{Subject: "ann", IssuedBefore: now.Add(time.Second)}, changed("iat", now.Unix()+1)},
+		{"issued before, to the second", persauth.Revocation{Subject: "ann", IssuedBefore: now.Add(time.Millisecond)}, changed("iat", now.Unix()+1)},
+		{"the parts of a name do not mix", persauth.Revocation{Subject: "ann", Session: "s"}, changed("sub", "anns")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := iss.Verifier()
+			for range 2 {
+				answers(t, v, token, nil)
+				require.NoError(t, v.Revoke(c.r))
+				answers(t, v, token, persauth.ErrRevoked)
+				answers(t, v, c.spared, nil)
+				require.NoError(t, v.Unrevoke(persauth.Revocation{Subject: "nobody"}))
+				answers(t, v, token, persauth.ErrRevoked)
+				require.NoError(t, v.Unrevoke(c.r))
+				require.Zero(t, v.Status().DenyListed)
+			}
+			answers(t, v, token, nil)
+		})
+	}
+	// A token that does not say when it was issued is older than any time.
+	v := iss.Verifier()
+	require.NoError(t, v.Revoke(persauth.Revocation{Subject: "ann", IssuedBefore: now.Add(-time.Hour)}))
+	answers(t, v, changed("iat", nil), persauth.ErrRevoked)
+	answers(t, v, token, nil)
+}
+
+// Of two revocations with the same names both count; one that says no more than
+// another is not kept.
+func TestRevokeSameNamesTwice(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	iss.Clock().Set(time.Unix(1_800_000_000, 0))
+	now := iss.Clock().Now()
+	v := iss.Verifier()
+	token := func(issued time.Duration) string {
+		return iss.Token(map[string]any{"sub": "ann", "iat": now.Add(issued).Unix(), "exp": now.Add(3 * time.Hour).Unix()})
+	}
+	before := func(age, until time.Duration) persauth.Revocation {
+		return persauth.Revocation{Subject: "ann", IssuedBefore: now.Add(-age), Until: now.Add(until)}
+	}
+	require.NoError(t, v.Revoke(before(time.Minute, time.Hour)))
+	require.NoError(t, v.Revoke(before(time.Hour, 2*time.Hour)))
+	require.NoError(t, v.Revoke(before(2*time.Hour, time.Hour)), "says no more than the one before")
+	assert.Equal(t, 2, v.Status().DenyListed)
+	answers(t, v, token(0), nil)
+	answers(t, v, token(-2*time.Minute), persauth.ErrRevoked)
+	answers(t, v, token(-2*time.Hour), persauth.ErrRevoked)
+	require.NoError(t, v.Unrevoke(before(time.Minute, 0)))
+	answers(t, v, token(-2*time.Minute), nil)
+	answers(t, v, token(-2*time.Hour), persauth.ErrRevoked)
+	require.NoError(t, v.Unrevoke(persauth.Revocation{Subject: "ann"}), "all of those names")
+	answers(t, v, token(-2*time.Hour), nil)
 }
 
 // Whoever holds a token signed with ECDSA can write a second good signature over

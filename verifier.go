@@ -27,6 +27,7 @@ type Verifier struct {
 	strangers  bool    // PERS is asked about tokens whose key is not at hand
 	revocation RevocationPolicy
 	denied     *denyList
+	watch      watchers
 
 	sources    []TokenSource
 	proofs     *proofs
@@ -221,6 +222,7 @@ func (v *Verifier) Warm(ctx context.Context) error { return v.keys.warm(ctx) }
 // Verifier opens no connection, and answers from what it holds for as long as
 // that is good.
 func (v *Verifier) Close() {
+	v.watch.close()
 	v.keys.close()
 	if v.oracle != nil {
 		v.oracle.close()
@@ -368,8 +370,10 @@ func (v *Verifier) check(t *parsed, now instant) error {
 		}
 		err = allFailures(rules, &t.claims, v.expect)
 	}
-	if err == nil && v.denied.version.Load() > 0 && v.denied.has(t.token, string(t.claims.get(fieldID)), now) {
-		err = errRevoked("this service")
+	if err == nil && v.denied.version.Load() > 0 {
+		if names := t.deniedNames(); v.denied.has(&names, t.claims.issuedAt, now) {
+			err = errRevoked("this service")
+		}
 	}
 	return withKeyID(err, t.header.kid)
 }
