@@ -37,6 +37,10 @@ var attacks = append([]attack{
 	{name: "identity, twice", uri: "/me", signedIn: true, lines: []string{"X-Pers-Roles: TENANT_ADMIN", "x-pers-roles: TENANT_ADMIN"}},
 	{name: "unknown identity", lines: []string{"X-Pers-Other: x"}},
 
+	{name: "identity after the body", lines: []string{"Transfer-Encoding: chunked", "Trailer: X-Pers-Roles", "", "0", "X-Pers-Roles: TENANT_ADMIN"}},
+	{name: "identity after the body, an alias", lines: []string{"Transfer-Encoding: chunked", "Trailer: X_Pers_Roles", "", "0", "X_Pers_Roles: TENANT_ADMIN"}},
+	{name: "identity after the body, not announced", uri: "/me", signedIn: true, lines: []string{"Transfer-Encoding: chunked", "", "0", "X-Pers-Roles: TENANT_ADMIN"}},
+
 	{name: "method override", lines: []string{"X-HTTP-Method-Override: DELETE"}},
 	{name: "another method override", lines: []string{"X-Method-Override: DELETE"}},
 	{name: "Microsoft's method override", lines: []string{"X-HTTP-Method: DELETE"}},

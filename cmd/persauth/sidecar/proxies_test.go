@@ -57,7 +57,9 @@ func launch(t testing.TB, addr, name string, args ...string) *exec.Cmd {
 	var said logged
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if filepath.Base(name) == "nginx" { // its workers would stay behind
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	}
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	require.NoError(t, cmd.Start())
@@ -108,6 +110,10 @@ func service(t testing.TB) string {
 		}
 		if r.URL.Path == "/public/broken" {
 			w.WriteHeader(500)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		for name, values := range r.Trailer { // as some servers do
+			r.Header[name] = append(r.Header[name], values...)
 		}
 		_ = json.NewEncoder(w).Encode(seen{r.Method, r.RequestURI, r.Header})
 	}))
