@@ -160,7 +160,7 @@ func (b *behind) attack(t *testing.T, a attack, token string, mine http.Header) 
 	}
 }
 
-// WebSockets work, for whoever may call the address.
+// WebSockets work, for those who may call the address.
 func testWebSocket(t *testing.T, b *behind) {
 	for _, word := range []string{"websocket", "WebSocket"} {
 		upgrade := []string{"Connection: keep-alive, Upgrade", "Upgrade: " + word, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}

@@ -145,7 +145,7 @@ func (s *settings) check(f *faults) {
 	limit("limits.headerBytes", &s.Limits.HeaderBytes, defaultHeaderBytes, 32<<10, 1<<20)
 	s.PERS.check(f)
 	s.DPoP.check(f)
-	s.routes = newTable(f, s.Routes, s.Default.rule)
+	s.routes = newTable(f, s.Routes, s.Default.rule, slices.Concat(s.PERS.AuthTypes, s.PERS.TenantEvidence.AuthTypes))
 }
 
 func checkAddr(addr string) error {

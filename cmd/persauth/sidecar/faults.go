@@ -59,6 +59,15 @@ func (f *faults) wordOr(path, name, got, other string, known ...string) {
 	f.add(path, "%s is %s: want %s%s", name, printable(cmp.Or(got, "missing")), orList(known, other), didYouMean(got, known))
 }
 
+// notNearly reports words that are not quite one of those known.
+func (f *faults) notNearly(path, name string, got, known []string) {
+	for i, word := range got {
+		if meant := didYouMean(word, known); meant != "" && !slices.Contains(known, word) {
+			f.add(fmt.Sprintf("%s[%d]", path, i), "%s is %s, which PERS has not%s", name, printable(word), meant)
+		}
+	}
+}
+
 // orList is "a, b or c".
 func orList(words []string, other string) string {
 	if other != "" {

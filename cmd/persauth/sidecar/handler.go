@@ -102,7 +102,7 @@ func (e *endpoint) decide(s *state, w http.ResponseWriter, r *http.Request) (nam
 		if r.Context().Err() != nil {
 			result = resultGone
 		}
-		e.note(r.Context(), route.name, result, "", err)
+		e.note(r.Context(), route.name, result, missingEvidence(claims, err), err)
 		s.refuse(w, request, err)
 		return route.name, result
 	}
@@ -135,7 +135,7 @@ func (w forAuthRequest) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// refused is the error for a request that is refused whoever sent it.
+// refused is the error for a request that nobody may send.
 func refused(problem string) error {
 	return &persauth.Error{Check: "route", Want: "a request that a rule lets through", Got: problem, Err: persauth.ErrForbidden}
 }
@@ -185,12 +185,27 @@ func headerSafe(s string) string {
 	return s
 }
 
+// missingEvidence is what an operator has to know who wonders why an
+// administrator is refused, or "". Tokens that say that they are a user's or a
+// business's are refused as they should be.
+func missingEvidence(c *persauth.Claims, err error) string {
+	var detail *persauth.Error
+	if !errors.As(err, &detail) || detail.Check != "tenant role" || c.BusinessID() != "" {
+		return ""
+	}
+	switch c.AuthType() {
+	case persauth.AuthUser, persauth.AuthBusiness, persauth.AuthExternal:
+		return ""
+	}
+	return "the token has " + detail.Got + ": its roles are the tenant's only where pers.tenantEvidence names one of these"
+}
+
 // note logs a refusal: what clients do wrong for those who look for it, and what
 // is wrong here for everybody, but not each time. There is nothing of a token in
 // it, and nothing of the address.
 func (e *endpoint) note(ctx context.Context, name, result, problem string, err error) {
 	level := slog.LevelDebug
-	if result == resultNotProxy || errors.Is(err, persauth.ErrUnavailable) && result != resultGone || result == "internal" {
+	if result == resultNotProxy || problem != "" && errors.Is(err, persauth.ErrForbidden) || errors.Is(err, persauth.ErrUnavailable) && result != resultGone || result == "internal" {
 		level = slog.LevelWarn
 		if !e.logLimiter.Allow() {
 			return

@@ -23,6 +23,10 @@ type persConfig struct {
 	Tenants  []string   `yaml:"tenants"`
 	Claims   claimNames `yaml:"claims"`
 
+	AuthTypes      []string       `yaml:"authTypes"`
+	TokenKinds     []string       `yaml:"tokenKinds"`
+	TenantEvidence tenantEvidence `yaml:"tenantEvidence"`
+
 	// Revocation is auto, off, always, or how old an answer of PERS may be.
 	Revocation string   `yaml:"revocation"`
 	Grace      duration `yaml:"revocationGrace"`
@@ -34,6 +38,12 @@ type claimNames struct {
 	Business string `yaml:"business"`
 	Role     string `yaml:"role"`
 	AuthType string `yaml:"authType"`
+	Kind     string `yaml:"kind"`
+}
+
+type tenantEvidence struct {
+	AuthTypes  []string `yaml:"authTypes"`
+	TokenKinds []string `yaml:"tokenKinds"`
 }
 
 type dpopConfig struct {
@@ -57,6 +67,11 @@ func (c *persConfig) resolve(folder string) {
 }
 
 func (c *persConfig) check(f *faults) {
+	// PERS may give others than it documents; but not some that are so like them.
+	f.notNearly("pers.authTypes", "auth type", c.AuthTypes, authTypes)
+	f.notNearly("pers.tokenKinds", "token kind", c.TokenKinds, tokenKinds)
+	f.notNearly("pers.tenantEvidence.authTypes", "auth type", c.TenantEvidence.AuthTypes, authTypes)
+	f.notNearly("pers.tenantEvidence.tokenKinds", "token kind", c.TenantEvidence.TokenKinds, tokenKinds)
 	age, err := time.ParseDuration(c.Revocation)
 	if c.Revocation != "" && (err != nil || age <= 0) {
 		f.wordOr("pers.revocation", "pers.revocation", c.Revocation, "a time above zero such as 5m", "auto", "off", "always")
@@ -96,7 +111,9 @@ func (s *settings) verifier(base persauth.Config) (*persauth.Verifier, error) {
 	c, cfg := s.PERS, base
 	cfg.ProjectKey, cfg.BaseURL, cfg.Snapshot, cfg.Offline = s.projectKey, c.BaseURL, c.Snapshot, c.Offline
 	cfg.Issuer, cfg.Audience, cfg.Tenants = c.Issuer, c.Audience, c.Tenants
-	cfg.ClaimNames = persauth.ClaimNames{Tenant: c.Claims.Tenant, Business: c.Claims.Business, Role: c.Claims.Role, AuthType: c.Claims.AuthType}
+	cfg.ClaimNames = persauth.ClaimNames{Tenant: c.Claims.Tenant, Business: c.Claims.Business, Role: c.Claims.Role, AuthType: c.Claims.AuthType, Kind: c.Claims.Kind}
+	cfg.AuthTypes, cfg.TokenKinds = typesOf(c.AuthTypes), c.TokenKinds
+	cfg.TenantEvidence = persauth.TenantEvidence{AuthTypes: typesOf(c.TenantEvidence.AuthTypes), TokenKinds: c.TenantEvidence.TokenKinds}
 	cfg.Timeout = time.Duration(c.Timeout)
 	if c.JWKS != "" {
 		cfg.Keys = persauth.FileKeys(c.JWKS)
@@ -109,4 +126,12 @@ func (s *settings) verifier(base persauth.Config) (*persauth.Verifier, error) {
 // sameVerifier reports whether both want the same verifier.
 func (s *settings) sameVerifier(other *settings) bool {
 	return s.projectKey == other.projectKey && reflect.DeepEqual(s.PERS, other.PERS) && s.DPoP == other.DPoP
+}
+
+func typesOf(names []string) []persauth.AuthType {
+	types := make([]persauth.AuthType, len(names))
+	for i, name := range names {
+		types[i] = persauth.AuthType(name)
+	}
+	return types
 }

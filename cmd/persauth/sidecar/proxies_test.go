@@ -99,7 +99,7 @@ type seen struct {
 }
 
 // service answers with what it got. Where it is asked to switch to another
-// protocol, it does, and sends back what comes then: whoever gets a tunnel to it
+// protocol, it does, and sends back what comes then: a client with a tunnel to it
 // sees that.
 func service(t testing.TB) string {
 	t.Helper()

@@ -71,15 +71,16 @@ type rule struct {
 }
 
 // rule checks what is required, and makes it. at is where it stands in the file,
-// and path the route's pattern, or "" for the default.
-func (c ruleConfig) rule(f *faults, at, path string) rule {
+// path the route's pattern, or "" for the default, and more are auth types that
+// the configuration names beside those of PERS.
+func (c ruleConfig) rule(f *faults, at, path string, more []string) rule {
 	for name, v := range map[string]value{"tenant": c.Tenant, "business": c.Business} {
 		if v.path != "" && !slices.Contains(wildcards(path), v.path) {
 			f.add(at+"."+name, "%s: path has no wildcard {%s}%s", name, v.path, didYouMean(v.path, wildcards(path)))
 		}
 	}
 	for i, name := range c.AuthTypes {
-		f.word(fmt.Sprintf("%s.authTypes[%d]", at, i), "auth type", name, authTypes...)
+		f.word(fmt.Sprintf("%s.authTypes[%d]", at, i), "auth type", name, slices.Concat(authTypes, more)...)
 	}
 	if len(c.TenantRoles) > 0 && c.Tenant.empty() {
 		f.add(at+".tenantRoles", "tenantRoles needs tenant: roles in which tenant?")
@@ -118,10 +119,7 @@ func (c ruleConfig) requiresMore() bool {
 // guards are what is required, one by one.
 func (c ruleConfig) guards() (guards []persauth.Guard) {
 	if len(c.AuthTypes) > 0 {
-		types := make([]persauth.AuthType, len(c.AuthTypes))
-		for i, t := range c.AuthTypes {
-			types[i] = persauth.AuthType(t)
-		}
+		types := typesOf(c.AuthTypes)
 		guards = append(guards, persauth.AuthTypeIn(types[0], types[1:]...))
 	}
 	if !c.Tenant.empty() {
@@ -139,10 +137,15 @@ func (c ruleConfig) guards() (guards []persauth.Guard) {
 	return guards
 }
 
-// authTypes are those of PERS. A route for another one would let nobody pass.
+// authTypes are those that PERS documents.
 var authTypes = []string{
 	string(persauth.AuthUser), string(persauth.AuthBusiness), string(persauth.AuthTenant),
 	string(persauth.AuthSystem), string(persauth.AuthExternal),
+}
+
+// tokenKinds are those that PERS documents, but for refresh tokens.
+var tokenKinds = []string{
+	"TENANT_SYSTEM_JWT", "TENANT_ADMIN_JWT", "ADMIN_JWT_ACCESS_TOKEN", "USER_JWT_ACCESS_TOKEN", "BLOCKCHAIN_READER_JWT", "BLOCKCHAIN_WRITER_JWT",
 }
 
 // methods are those of IANA's registry (RFC 9110 §16.1), and PURGE of caches.

@@ -122,12 +122,13 @@ func pathRequest(decoded string) *http.Request {
 	return &http.Request{Method: http.MethodGet, URL: &url.URL{Path: decoded}, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 }
 
-// newTable checks the routes, and reports all that is wrong with them.
-func newTable(f *faults, routes []routeConfig, other *ruleConfig) *table {
+// newTable checks the routes, and reports all that is wrong with them. more are
+// auth types beside those of PERS.
+func newTable(f *faults, routes []routeConfig, other *ruleConfig, more []string) *table {
 	before := len(f.all)
 	t := &table{exact: http.NewServeMux(), loose: http.NewServeMux()}
 	if other != nil {
-		t.other = &route{"default", other.rule(f, "default", "")}
+		t.other = &route{"default", other.rule(f, "default", "", more)}
 	}
 	if len(routes) == 0 {
 		f.add("routes", "routes: there are none, so that every request would be refused")
@@ -136,7 +137,7 @@ func newTable(f *faults, routes []routeConfig, other *ruleConfig) *table {
 	names := make(map[string]int)
 	for i, c := range routes {
 		at := fmt.Sprintf("routes[%d]", i)
-		plain, made := c.plain(f, at), c.rule(f, at, c.Path)
+		plain, made := c.plain(f, at), c.rule(f, at, c.Path, more)
 		if !plain {
 			continue
 		}
