@@ -61,7 +61,7 @@ func (v *Verifier) refusal(err error, dpop, both bool) Refusal {
 	r := Refusal{Code: Code(err)}
 	switch {
 	case errors.Is(err, ErrForbidden):
-		r.Status, r.Detail = http.StatusForbidden, "Your account may not do this. Signing in again will not help."
+		r.Status, r.Detail = http.StatusForbidden, detailOf(err, "Your account may not do this. Signing in again will not help.")
 		r.Challenges = v.challenges("insufficient_scope", dpop, both)
 	case errors.Is(err, ErrUnavailable):
 		r.Status, r.Detail = http.StatusServiceUnavailable, "Your sign-in cannot be verified right now. Try again shortly."
@@ -132,14 +132,28 @@ func explained(err error) (code, detail string) {
 		return code, "Send one access token, in one place."
 	case code == "use_dpop_nonce":
 		return code, "The proof needs the nonce in the DPoP-Nonce header. Make a new proof with it."
-	case code == "invalid_token" && errors.Is(err, ErrProof):
-		return code, "The access token was not sent in the way it was issued for: one that is bound to a key needs the scheme DPoP and a proof by that key."
-	case errors.Is(err, ErrProof) || errors.Is(err, ErrReplay):
-		return "invalid_dpop_proof", "The proof in the DPoP header is missing, or not one for this request. Make a new proof."
+	case code == "invalid_token":
+		return code, detailOf(err, "The access token is not accepted. Sign in again.")
+	case errors.Is(err, ErrReplay):
+		return "invalid_dpop_proof", "The proof in the DPoP header was used before. Make a new proof for each request."
+	case errors.Is(err, ErrProof):
+		return "invalid_dpop_proof", "The request needs one DPoP header with a proof that was made for it. Make a new proof."
 	case errors.Is(err, ErrExpired):
 		return "invalid_token", "The access token has expired. Get a new one."
+	case errors.Is(err, ErrNotYetValid):
+		return "invalid_token", "The access token is not valid yet. Try again shortly."
 	}
 	return "invalid_token", "The access token is not accepted. Sign in again."
+}
+
+// detailOf returns what the client is told of err: usual, where nothing else is
+// noted.
+func detailOf(err error, usual string) string {
+	var e *Error
+	if errors.As(err, &e) && e.detail != "" {
+		return e.detail
+	}
+	return usual
 }
 
 // challenges are a challenge for each scheme that is taken. code, where there is

@@ -128,19 +128,18 @@ func (c *Claims) requireRole(where, name string, roles []string) error {
 	return forbidden(where+quoted(name), oneOf(roles), orNone(joined(c.get(fieldRole))))
 }
 
-// required refuses a requirement that would require nothing, and claims that
-// are not there because somebody dropped the error that came with them.
+// required refuses a requirement that would require nothing, and nil claims.
 func (c *Claims) required(check string, values ...string) error {
 	if c == nil {
 		return forbidden(check, "a verified token", "none")
 	}
 	if len(values) == 0 || slices.Contains(values, "") {
-		return forbidden(check, "a requirement that is not empty", "an empty one: the service is set up wrongly")
+		return forbidden(check, "a non-empty "+check, textOr(len(values) == 0, "none", `""`)+" (check the service's configuration)")
 	}
 	return nil
 }
 
-func forbidden(check, want, got string) error {
+func forbidden(check, want, got string) *Error {
 	return &Error{Check: check, Want: want, Got: got, Err: ErrForbidden}
 }
 
@@ -149,6 +148,14 @@ func oneOf(values []string) string {
 		return quoted(values[0])
 	}
 	return "one of " + quoted(strings.Join(values, ", "))
+}
+
+// textOr returns one of two texts.
+func textOr(first bool, one, other string) string {
+	if first {
+		return one
+	}
+	return other
 }
 
 func orNone(value string) string {

@@ -4,6 +4,7 @@ package persauth
 // lists them. All that fail are reported together.
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -12,28 +13,50 @@ import (
 // form passes the later checks, so that it is reported once.
 var claimRules = slices.Concat(formChecks, []rule[candidate]{
 	{
-		name: "exp", err: ErrExpired,
-		ok: func(c *candidate, e *expectation) bool { return !c.expired(e) },
-		want: func(c *candidate, e *expectation) string {
-			return "later than " + c.now.String() + " less " + e.leeway.String() + " of leeway"
+		name: "exp", err: ErrExpired, plain: true,
+		ok:   func(c *candidate, e *expectation) bool { return !c.expired(e) },
+		want: func(*candidate, *expectation) string { return "a time in the future" },
+		got: func(c *candidate, e *expectation) string {
+			switch {
+			case c.expiresAt == noInstant:
+				return "none"
+			case c.now < c.expiresAt:
+				return fmt.Sprintf("expires in %s (at %v)", span(c.expiresAt-c.now), c.expiresAt)
+			}
+			return fmt.Sprintf("expired %s ago (at %v; leeway %s)", span(c.now-c.expiresAt), c.expiresAt, leewayText(e))
 		},
-		got: func(c *candidate, _ *expectation) string { return c.expiresAt.String() },
 	},
 	{
-		name: "nbf", err: ErrNotYetValid,
+		name: "nbf", err: ErrNotYetValid, plain: true,
 		ok: func(c *candidate, e *expectation) bool {
 			return c.notBefore == noInstant || c.notBefore <= c.now.add(e.leeway)
 		},
-		want: wantPast,
-		got:  func(c *candidate, _ *expectation) string { return c.notBefore.String() },
+		want: func(*candidate, *expectation) string { return "none, or a time in the past" },
+		got: func(c *candidate, e *expectation) string {
+			switch {
+			case c.notBefore == noInstant:
+				return "none"
+			case c.notBefore <= c.now:
+				return fmt.Sprintf("valid since %v", c.notBefore)
+			}
+			return fmt.Sprintf("valid in %s (at %v; leeway %s)", span(c.notBefore-c.now), c.notBefore, leewayText(e))
+		},
 	},
 	{
-		name: "iat", err: ErrNotYetValid,
+		name: "iat", err: ErrNotYetValid, plain: true,
 		ok: func(c *candidate, e *expectation) bool {
 			return c.issuedAt == noInstant || c.issuedAt <= c.now.add(e.leeway)
 		},
-		want: wantPast,
-		got:  func(c *candidate, _ *expectation) string { return c.issuedAt.String() },
+		want: func(*candidate, *expectation) string { return "none, or a time in the past" },
+		got: func(c *candidate, e *expectation) string {
+			switch {
+			case c.issuedAt == noInstant:
+				return "none"
+			case c.issuedAt <= c.now:
+				return issued(c.issuedAt, c.now)
+			}
+			return strings.TrimSuffix(issued(c.issuedAt, c.now), ")") + "; leeway " + leewayText(e) + ")"
+		},
 	},
 	{
 		name: "iss", err: ErrIssuer,
@@ -133,8 +156,48 @@ func formRules() []rule[candidate] {
 	return rules
 }
 
-func wantPast(c *candidate, e *expectation) string {
-	return "no later than " + c.now.String() + " plus " + e.leeway.String() + " of leeway"
+// issued says when something was made, and how far from now that is.
+func issued(at, now instant) string {
+	if at > now {
+		return fmt.Sprintf("issued %s in the future (at %v)", span(at-now), at)
+	}
+	return fmt.Sprintf("issued %s ago (at %v)", span(now-at), at)
+}
+
+func leewayText(e *expectation) string { return span(instant(e.leeway.Microseconds())) }
+
+// span writes a length of time in one or two units: "45s", "14m30s", "3h", "12
+// days". A time.Duration would not do: it ends after 292 years.
+func span(length instant) string {
+	const (
+		second = 1_000_000
+		minute = 60 * second
+		hour   = 60 * minute
+		day    = 24 * hour
+		year   = 8766 * hour
+	)
+	two := func(large, small instant, units string) string {
+		text := fmt.Sprintf("%d%c", length/large, units[0])
+		if rest := length % large / small; rest > 0 {
+			text += fmt.Sprintf("%d%c", rest, units[1])
+		}
+		return text
+	}
+	switch {
+	case length == 0:
+		return "0s"
+	case length < second:
+		return fmt.Sprintf("%dms", length/1000)
+	case length < minute:
+		return fmt.Sprintf("%ds", length/second)
+	case length < hour:
+		return two(minute, second, "ms")
+	case length < 2*day:
+		return two(hour, minute, "hm")
+	case length < 2*year:
+		return fmt.Sprintf("%d days", length/day)
+	}
+	return fmt.Sprintf("%d years", length/year)
 }
 
 func orAny(value string) string {

@@ -136,7 +136,7 @@ func (v *Verifier) errWithoutProof(claims *Claims) error {
 		_, err := v.proofs.needsProof(claims, false)
 		return err
 	}
-	return badBinding("a proof beside a token that is bound to a key (VerifyRequest and VerifyCredentials take both)", "the token alone")
+	return badBinding("a proof beside a token that is bound to a key (VerifyRequest and VerifyCredentials take both)", "the token alone", detailNeedsProof)
 }
 
 // errSeveralTokens refuses a request with several tokens: another reader may look

@@ -95,17 +95,19 @@ func (p *proofs) nonce() string {
 func (p *proofs) needsProof(claims *Claims, dpop bool) (bool, error) {
 	bound := claims.Confirmation() != ""
 	switch {
-	case !bound && dpop:
-		return false, badBinding("a token that is bound to a key, with the scheme DPoP", "one that is not")
 	case !bound && p.cfg.Mode == DPoPRequired:
-		return false, badBinding("a token that is bound to a key", "one that is not")
+		return false, badBinding("a token that is bound to a key (DPoPRequired)", "one that is not",
+			"This service only accepts access tokens that are bound to a key (DPoP).")
+	case !bound && dpop:
+		return false, badBinding("a token that is bound to a key, because the scheme is DPoP", "one that is not",
+			"This access token is not bound to a key: send it with the scheme Bearer.")
 	case !bound:
 		return false, nil
 	case p.cfg.Mode == DPoPOff:
-		return false, badBinding("a token that is not bound to a key: proofs are not checked here", "one that is")
+		return false, badBinding("a token that is not bound to a key (DPoPOff: proofs are not checked)", "one that is", detailNoDPoP)
 	case !dpop:
 		// §7.2: otherwise a stolen token would do without its key.
-		return false, badBinding("the scheme DPoP, as the token is bound to a key", "another")
+		return false, badBinding("the scheme DPoP, because the token is bound to a key", "the scheme Bearer, or no scheme", detailNeedsProof)
 	}
 	return true, nil
 }
@@ -139,7 +141,7 @@ func (p *proofs) verify(t *proof, text, method, target, token, thumbprint string
 		return badProof("proof", fmt.Sprintf("at most %d bytes", maxProofSize), fmt.Sprintf("%d", len(text)))
 	}
 	if t.segments, err = split(text); err != nil {
-		return badProof("proof", "a compact JWS", "something else")
+		return badProof("proof", "a compact JWS: header.payload.signature", "another form")
 	}
 	if err := t.readClaims(); err != nil {
 		return err
@@ -153,14 +155,15 @@ func (p *proofs) verify(t *proof, text, method, target, token, thumbprint string
 		}
 	}
 	if subtle.ConstantTimeCompare([]byte(t.key.key.Thumbprint), []byte(thumbprint)) != 1 {
-		return badBinding("a proof by the key that the token is bound to", "one by another")
+		return badBinding("a proof by the key that the token is bound to", "one by another key",
+			"The access token is bound to another key than the one that the proof was made with.")
 	}
 	signature, err := decodeSegment(t.free(), t.signature, "signature")
 	if err != nil {
-		return badProof("signature", "base64url", "something else")
+		return badProof("signature", "base64url without padding", "another encoding")
 	}
 	if !t.key.algorithm.verify(t.key.key.public, append(t.free()[len(signature):len(signature)], t.signingInput...), signature) {
-		return badProof("signature", "one by the key in the proof", "another")
+		return badProof("signature", "one by the key in the header", "one that this key did not make")
 	}
 	if !t.known && len(t.header) <= rememberedProofHeader {
 		p.keys.put(t.key.key.Thumbprint, t.key)
@@ -178,7 +181,7 @@ func (p *proofs) known(thumbprint, header string) (*proofKey, bool) {
 func (p *proofs) readHeader(segment string) (*proofKey, error) {
 	raw, err := decodeSegment(nil, segment, "header")
 	if err != nil {
-		return nil, badProof("header", "base64url", "something else")
+		return nil, badProof("header", "base64url without padding", "another encoding")
 	}
 	var m struct {
 		Typ  string         `json:"typ"`
@@ -188,7 +191,7 @@ func (p *proofs) readHeader(segment string) (*proofKey, error) {
 		B64  jsontext.Value `json:"b64"`
 	}
 	if strictObject(raw, &m) != nil {
-		return nil, badProof("header", "a strict JSON object", "something else")
+		return nil, badProof("header", "a strict JSON object", "other text")
 	}
 	algorithm := proofAlgorithms[m.Alg]
 	switch {
@@ -197,9 +200,9 @@ func (p *proofs) readHeader(segment string) (*proofKey, error) {
 	case algorithm == nil || !slices.Contains(p.algorithms, m.Alg):
 		return nil, badProof("alg", "one of "+strings.Join(p.algorithms, ", "), quoted(m.Alg))
 	case m.Crit != nil || m.B64 != nil:
-		return nil, badProof("crit", "no extension", "one")
+		return nil, badProof("crit", "no critical extension", "the header has one")
 	case m.JWK.Kind() != '{':
-		return nil, badProof("jwk", "a public key", "none")
+		return nil, badProof("jwk", "a public key", "no object")
 	}
 	key := readKey(0, m.JWK)
 	if key.Problem != "" {
@@ -226,20 +229,20 @@ func (p *proofs) checkClaims(t *proof, method, target, token string) error {
 		return badProof("jti", fmt.Sprintf("1 to %d bytes", maxProofID), fmt.Sprintf("%d", len(c.jti)))
 	}
 	if now := instantOf(p.now()); c.iat > now.add(p.leeway) || c.iat.add(p.cfg.MaxAge) <= now {
-		return badProof("iat", fmt.Sprintf("at most %v before %v, and %v after", p.cfg.MaxAge, now, p.leeway), c.iat.String())
+		return badProof("iat", fmt.Sprintf("at most %v old, and at most %v in the future", p.cfg.MaxAge, p.leeway), issued(c.iat, now))
 	}
 	hash := sha256.Sum256(append(t.free(), token...))
 	var ath [43]byte
 	base64.RawURLEncoding.Encode(ath[:], hash[:])
 	if subtle.ConstantTimeCompare(c.ath, ath[:]) != 1 {
-		return badProof("ath", "the hash of the token", "another, or none")
+		return badProof("ath", "the hash of the token", textOr(len(c.ath) == 0, "none", "another hash"))
 	}
 	if p.nonces == nil {
 		return nil
 	}
 	var good bool
 	if good, t.oldNonce = p.nonces.good(string(c.nonce), p.now()); !good {
-		e := badProof("nonce", "the one in DPoP-Nonce", "another, or none")
+		e := badProof("nonce", "the nonce in DPoP-Nonce", textOr(len(c.nonce) == 0, "none", "another one, or an old one"))
 		e.code = "use_dpop_nonce"
 		return e
 	}
@@ -258,7 +261,7 @@ func (p *proofs) once(ctx context.Context, t *proof, claims *Claims) error {
 	first, err := p.cfg.Replays.Claim(ctx, used)
 	switch {
 	case err != nil:
-		return &Error{Check: "dpop jti", Want: "to know whether the proof was used before", Got: "no answer", Err: ErrUnavailable, Cause: err}
+		return &Error{Check: "dpop jti", Want: "to know whether the proof was used before", Got: "an error of the memory of used proofs", Err: ErrUnavailable, Cause: err}
 	case !first:
 		return &Error{Check: "dpop jti", Want: "a proof that was not used before", Got: "one that was", Err: ErrReplay}
 	}
@@ -281,8 +284,13 @@ func badProof(check, want, got string) *Error {
 	return &Error{Check: "dpop " + check, Want: want, Got: got, Err: ErrProof}
 }
 
+const (
+	detailNoDPoP     = "This service does not accept access tokens that are bound to a key (DPoP)."
+	detailNeedsProof = "This access token is bound to a key: send it with the scheme DPoP, and with a proof by that key."
+)
+
 // badBinding says that a token and the way in which it came do not belong
-// together (§7.1, §7.2).
-func badBinding(want, got string) *Error {
-	return &Error{Check: "dpop binding", Want: want, Got: got, Err: ErrProof, code: "invalid_token"}
+// together (§7.1, §7.2). detail is for the client.
+func badBinding(want, got, detail string) *Error {
+	return &Error{Check: "dpop binding", Want: want, Got: got, Err: ErrProof, code: "invalid_token", detail: detail}
 }

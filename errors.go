@@ -151,6 +151,11 @@ type Error struct {
 	// code is the "error" of an HTTP challenge (RFC 6750 §3.1, RFC 9449 §7.1)
 	// where it is not the usual one for Err.
 	code string
+	// plain: Got says all that Want does, and more.
+	plain bool
+	// detail is what the client is told where that is not the usual for Err. It
+	// says nothing of keys and tokens.
+	detail string
 }
 
 // Error returns one line of text.
@@ -168,8 +173,13 @@ func (e *Error) Error() string {
 		}
 	}
 	part("check ", e.Check)
-	part("want ", e.Want)
-	part("got ", e.Got)
+	if e.plain {
+		sep = ": "
+		part("", e.Got)
+	} else {
+		part("want ", e.Want)
+		part("got ", e.Got)
+	}
 	if e.KeyID != "" {
 		part("kid ", quoted(e.KeyID))
 	}

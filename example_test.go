@@ -94,7 +94,7 @@ func ExampleClaims_RequireBusinessRole() {
 	// Output:
 	// <nil>
 	// persauth: not allowed: check business, want "another-business", got "550e8400-e29b-41d4-a716-446655440000"
-	// persauth: not allowed: check business, want a requirement that is not empty, got an empty one: the service is set up wrongly
+	// persauth: not allowed: check business, want a non-empty business, got "" (check the service's configuration)
 }
 
 // Claims that persauth does not know.

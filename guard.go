@@ -4,6 +4,7 @@ package persauth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 )
 
@@ -67,7 +68,7 @@ func RuleFunc(rule string, allow func(*Claims) bool) Rule {
 	}
 	return func(c *Claims) error {
 		if c == nil || !allow(c) {
-			return forbidden("rule", rule, "another caller")
+			return forbidden("rule", rule, "a caller that it does not allow")
 		}
 		return nil
 	}
@@ -137,7 +138,7 @@ func unlessOne(n int, check func(int) error) error {
 // Selector says where in a request the tenant or business is named that a guard
 // is about. The selectors are [PathValue], [HeaderValue] and [Fixed].
 type Selector struct {
-	value func(*http.Request) string
+	value func(*http.Request) (string, error)
 }
 
 // PathValue selects a path value of the route: "business" in
@@ -146,56 +147,63 @@ type Selector struct {
 // an empty name.
 func PathValue(name string) Selector {
 	required("PathValue", name)
-	return Selector{func(r *http.Request) string { return r.PathValue(name) }}
+	return Selector{func(r *http.Request) (string, error) { return r.PathValue(name), nil }}
 }
 
-// HeaderValue selects a request header that comes exactly once; otherwise no
-// caller passes. It panics for an empty name.
+// HeaderValue selects a request header that comes exactly once and is not empty;
+// otherwise no caller passes, and the client is told which header the request
+// lacks. It panics for an empty name.
 func HeaderValue(name string) Selector {
 	required("HeaderValue", name)
-	return Selector{func(r *http.Request) string {
-		if values := r.Header.Values(name); len(values) == 1 {
-			return values[0]
+	name = http.CanonicalHeaderKey(name)
+	return Selector{func(r *http.Request) (string, error) {
+		values := r.Header.Values(name)
+		if len(values) == 1 && values[0] != "" {
+			return values[0], nil
 		}
-		return ""
+		e := forbidden("header "+name, "exactly one, and not empty", headersGot(values))
+		e.detail = "The request needs the header " + name + ", exactly once."
+		return "", e
 	}}
+}
+
+func headersGot(values []string) string {
+	switch len(values) {
+	case 0:
+		return "none"
+	case 1:
+		return "an empty one"
+	}
+	return fmt.Sprintf("%d of them", len(values))
 }
 
 // Fixed selects always the same, from the service's settings. It panics for an
 // empty value, which a setting that is missing would be.
 func Fixed(value string) Selector {
 	required("Fixed", value)
-	return Selector{func(*http.Request) string { return value }}
+	return Selector{func(*http.Request) (string, error) { return value, nil }}
 }
 
 // Tenant lets callers of the selected tenant pass.
-func Tenant(s Selector) Guard {
-	s.check()
-	return func(r *http.Request, c *Claims) error { return c.RequireTenant(s.value(r)) }
-}
+func Tenant(s Selector) Guard { return s.guard((*Claims).RequireTenant) }
 
 // Business lets callers pass who act for the selected business.
-func Business(s Selector) Guard {
-	s.check()
-	return func(r *http.Request, c *Claims) error { return c.RequireBusiness(s.value(r)) }
-}
+func Business(s Selector) Guard { return s.guard((*Claims).RequireBusiness) }
 
 // BusinessRole lets callers pass who act for the selected business and have one
 // of the roles there. It panics for an empty role.
 func BusinessRole(s Selector, role string, more ...string) Guard {
-	s.check()
 	roles := append([]string{role}, more...)
 	required("BusinessRole", roles...)
-	return func(r *http.Request, c *Claims) error { return c.RequireBusinessRole(s.value(r), roles...) }
+	return s.guard(func(c *Claims, business string) error { return c.RequireBusinessRole(business, roles...) })
 }
 
 // TenantRole lets callers pass who have one of the roles in the selected tenant
 // itself; a role in a business of it does not count. It panics for an empty role.
 func TenantRole(s Selector, role string, more ...string) Guard {
-	s.check()
 	roles := append([]string{role}, more...)
 	required("TenantRole", roles...)
-	return func(r *http.Request, c *Claims) error { return c.RequireTenantRole(s.value(r), roles...) }
+	return s.guard(func(c *Claims, tenant string) error { return c.RequireTenantRole(tenant, roles...) })
 }
 
 // AuthTypeIn lets callers of one of the types pass. It panics for an empty type.
@@ -212,7 +220,7 @@ func GuardFunc(rule string, allow func(*http.Request, *Claims) bool) Guard {
 	}
 	return func(r *http.Request, c *Claims) error {
 		if c == nil || !allow(r, c) {
-			return forbidden("rule", rule, "another caller")
+			return forbidden("rule", rule, "a caller that it does not allow")
 		}
 		return nil
 	}
@@ -259,9 +267,17 @@ func (v *Verifier) Require(guard Guard, more ...Guard) func(http.Handler) http.H
 	}
 }
 
-func (s Selector) check() {
+// guard applies a requirement to what the selector selects.
+func (s Selector) guard(require func(c *Claims, selected string) error) Guard {
 	if s.value == nil {
 		panic("persauth: a guard needs PathValue, HeaderValue or Fixed to say what it is about")
+	}
+	return func(r *http.Request, c *Claims) error {
+		selected, err := s.value(r)
+		if err != nil {
+			return err
+		}
+		return require(c, selected)
 	}
 }
 

@@ -24,7 +24,7 @@ func (p *proofs) target(r *http.Request) (string, error) {
 			origin, ok = normalOrigin(proto[0], host[0])
 		}
 		if !ok {
-			return "", badProof("htu", "one X-Forwarded-Proto and one X-Forwarded-Host, each with one value", "something else")
+			return "", badProof("htu", "one X-Forwarded-Proto and one X-Forwarded-Host, each with one value", "other headers")
 		}
 	}
 	if origin == "" {
@@ -57,20 +57,20 @@ func (p *proofs) targetOf(address string) (string, error) {
 	case !ok || hasDotSegments(address):
 		return "", badProof("htu", "an http or https URL without dot segments", "another address")
 	case p.origin != "" && normal != p.origin && !strings.HasPrefix(normal, p.origin+"/"):
-		return "", badProof("htu", "a URL that begins with Config.DPoP.Origin", "another")
+		return "", badProof("htu", "a URL that begins with Config.DPoP.Origin", "another URL")
 	}
 	return normal, nil
 }
 
 func errNoOrigin() error {
-	return badProof("htu", "a service that knows its own address: set Config.DPoP.Origin", "none")
+	return badBinding("the address of this service, to check a proof: set Config.DPoP.Origin", "none", detailNoDPoP)
 }
 
 func withPath(origin, path string) (string, error) {
 	normal, ok := normalPath(path)
 	if !ok || hasDotSegments(path) {
 		// Some routers resolve these, some do not, and some redirect.
-		return "", badProof("htu", "a path without dot segments", "another one")
+		return "", badProof("htu", "a path without dot segments", "one with them, or one that can be read in two ways")
 	}
 	return origin + normal, nil
 }

@@ -21,11 +21,11 @@ type proofClaims struct {
 func (t *proof) readClaims() error {
 	raw, err := decodeSegment(t.room[:0], t.payload, "payload")
 	if err != nil {
-		return badProof("payload", "base64url", "something else")
+		return badProof("payload", "base64url without padding", "another encoding")
 	}
 	t.claims = proofClaims{iat: noInstant, payload: raw}
 	if strictObject(raw, &t.claims) != nil {
-		return badProof("payload", "a strict JSON object with claims of the right type", "something else")
+		return badProof("payload", "a strict JSON object with claims of the right type", "other text")
 	}
 	if t.claims.iat == noInstant {
 		return badProof("iat", "a time", "none")

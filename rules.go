@@ -32,13 +32,14 @@ type rule[T any] struct {
 	name      string
 	err       error
 	quiet     bool // not worth a line in a Report while it holds
+	plain     bool // got says all that want does, and more
 	ok        func(*T, *expectation) bool
 	want, got func(*T, *expectation) string
 }
 
 // failure describes a check that did not hold.
 func (r *rule[T]) failure(t *T, e *expectation) *Error {
-	return &Error{Check: r.name, Want: r.want(t, e), Got: r.got(t, e), Err: r.err}
+	return &Error{Check: r.name, Want: r.want(t, e), Got: r.got(t, e), Err: r.err, plain: r.plain}
 }
 
 // firstFailure stops at the first rule that does not hold.

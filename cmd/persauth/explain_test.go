@@ -22,7 +22,7 @@ func TestExplain(t *testing.T) {
 	assert.Equal(t, 1, got.status)
 	for _, line := range []string{
 		"  ✓ signature  ",
-		"  ✗ exp        want later than 1970-01-01T00:33:20Z less 30s of leeway; got 1970-01-01T00:16:40Z",
+		"  ✗ exp        want a time in the future; got expired 16m40s ago (at 1970-01-01T00:16:40Z; leeway 30s)",
 		`  ✗ iss        want "pers"; got "mallory"`,
 		`  ✗ tenant     want "acme"; got "other"`,
 	} {

@@ -90,7 +90,7 @@ func TestHuman(t *testing.T) {
 	got := call(t, iss.ExpiredToken()+"\n"+token+"\n", nil, "verify", "--without-proof", "--jwks", keys, "--now", "1800000030")
 	assert.Equal(t, 1, got.status)
 	assert.Equal(t, `✗ invalid (line 1)
-  token has expired: check exp, want later than 2027-01-15T08:00:30Z less 30s of leeway, got 2027-01-15T07:00:00Z, kid "test-key-1"
+  token has expired: check exp: expired 1h ago (at 2027-01-15T07:00:00Z; leeway 30s), kid "test-key-1"
 
 ✓ valid (line 2)
   who        anna
