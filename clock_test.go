@@ -111,7 +111,7 @@ func TestClockOfAnotherAge(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := serve(t)
 				s.iss.Clock().Set(now)
-				token := s.iss.Token(map[string]any{"iat": nil, "exp": 253402300799})
+				token := s.iss.Token(map[string]any{"iat": nil, "exp": int64(253402300799)})
 				s.accepts(token)
 				s.jump(softAge)
 				s.accepts(token)

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"syscall"
 )
 
 // memory is an http.RoundTripper that takes requests for one host to a handler,
@@ -41,7 +40,7 @@ func (m *memory) RoundTrip(r *http.Request) (*http.Response, error) {
 	case r.URL.Host != m.host:
 		err = &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: r.URL.Hostname(), IsNotFound: true}}
 	case !m.begin():
-		err = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		err = &net.OpError{Op: "dial", Net: "tcp", Err: errRefused}
 	}
 	if err != nil {
 		_ = body.Close()
@@ -68,7 +67,7 @@ func (m *memory) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case response := <-w.answer:
 		if response == nil {
-			return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+			return nil, &net.OpError{Op: "read", Net: "tcp", Err: errReset}
 		}
 		return response, nil
 	case <-ctx.Done():

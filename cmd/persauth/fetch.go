@@ -33,6 +33,9 @@ Exit status: 0, 2 wrong usage or configuration, 3 PERS cannot be reached.`,
 	cmd.Flags().Var(&baseURL, "base-url", "the PERS API is at `URL` (or PERS_BASE_URL; default https://api.pers.ninja/v2)")
 	cmd.Flags().Var(&out, "out", "write to `FILE`, not to standard output")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := needsNetwork(cmd.CommandPath()); err != nil {
+			return err
+		}
 		key, base := sh.account(projectKey, baseURL)
 		if key == "" {
 			return errors.New("a project key is needed, in " + envProjectKey)

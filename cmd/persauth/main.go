@@ -6,6 +6,9 @@
 //	persauth serve --config sidecar.yaml
 //	persauth mock, persauth mint
 //
+// On js and wasip1 Go has no sockets: there the commands that need PERS, or serve
+// something, say so.
+//
 // This file holds the root of the command, and how what happened becomes an
 // exit status.
 package main

@@ -126,6 +126,9 @@ func (sh *shell) mockCommand() *cobra.Command {
 	o.register(cmd.Flags())
 	cmd.Flags().Var(&address, "addr", "serve at `ADDRESS`; port 0 is any free one")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := needsNetwork(cmd.CommandPath()); err != nil {
+			return err
+		}
 		return withTestKit(func(kit *testKit) error {
 			pers := persauthtest.NewServer(kit, o.issuer(kit), persauthtest.InMemory())
 			var config net.ListenConfig

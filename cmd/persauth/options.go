@@ -89,6 +89,9 @@ func (o *options) verifier(sh *shell, flags *pflag.FlagSet) (*persauth.Verifier,
 		}
 	}
 	if key, base := sh.account(o.projectKey, o.baseURL); key != "" && !o.offline {
+		if err := needsNetwork("a project key"); err != nil {
+			return nil, err
+		}
 		cfg.ProjectKey, cfg.BaseURL = key, base
 	}
 	switch {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"syscall"
 
 	"github.com/persauth/persauth/cmd/persauth/sidecar"
 	"github.com/spf13/cobra"
@@ -48,6 +47,9 @@ func (sh *shell) serveCommand() *cobra.Command {
 	flags.Var(&metricsAddr, "metrics-addr", "serve health and metrics at `ADDRESS`, whatever the configuration says")
 	flags.BoolVar(&check, "check", false, "only check the configuration")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := needsNetwork(cmd.CommandPath()); err != nil {
+			return err
+		}
 		if config == "" {
 			return errors.New("--config is missing\nsee: persauth serve --help")
 		}
@@ -56,7 +58,9 @@ func (sh *shell) serveCommand() *cobra.Command {
 			return sidecar.Check(o)
 		}
 		reload := make(chan os.Signal, 1)
-		signal.Notify(reload, syscall.SIGHUP)
+		if len(reloadSignals) > 0 { // of none, signal.Notify takes all
+			signal.Notify(reload, reloadSignals...)
+		}
 		defer signal.Stop(reload)
 		o.Reload = reload
 		if err := sidecar.Run(cmd.Context(), o); err != nil {
