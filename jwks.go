@@ -219,7 +219,7 @@ func (k *publicKey) read(m *jwkMembers) error {
 // these only the one that it names (RFC 7517 §4.4).
 func (k *publicKey) allow(m *jwkMembers) error {
 	for _, name := range algorithmNames {
-		if algorithms[name].takes(k.public) && (!m.alg.given || m.alg.value == name) {
+		if algorithms[name].takes(k.public) && (!m.alg.given || m.alg.value == name || ed25519Name(m.alg.value) == name) {
 			k.Algorithms = append(k.Algorithms, name)
 		}
 	}
@@ -227,6 +227,15 @@ func (k *publicKey) allow(m *jwkMembers) error {
 		return fmt.Errorf(`its "alg" %s is not one for this key`, quoted(m.alg.value))
 	}
 	return nil
+}
+
+// ed25519Name returns EdDSA for Ed25519, the name that says which curve is meant
+// (RFC 9864 §2.2). Keys are published under either.
+func ed25519Name(alg string) string {
+	if alg == "Ed25519" {
+		return "EdDSA"
+	}
+	return alg
 }
 
 // follow makes x, which nobody uses yet, the successor of before: keys that stay

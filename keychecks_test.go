@@ -151,6 +151,11 @@ func TestKeysUsable(t *testing.T) {
 		"alg for encryption":   {with(rs, "alg", "RSA-OAEP-256"), false},
 		"alg, empty":           {with(rs, "alg", ""), false},
 		"alg, a list":          {with(rs, "alg", []string{"RS256"}), false},
+		"alg Ed25519":          {with(ed, "alg", "Ed25519"), true}, // RFC 9864 §2.2
+		"alg Ed25519 of RSA":   {with(rs, "alg", "Ed25519"), false},
+		"alg Ed25519 of EC":    {with(ec, "alg", "Ed25519"), false},
+		"alg Ed448":            {with(ed, "alg", "Ed448"), false},
+		"alg ed25519":          {with(ed, "alg", "ed25519"), false},
 		"kid, a number":        {with(ec, "kid", 7), false},
 		"kid, empty":           {with(ec, "kid", ""), true},
 		"no kid":               {with(ec, "kid", nil), true},
@@ -215,4 +220,17 @@ func TestOneKeyHasOneName(t *testing.T) {
 	require.Empty(t, infos[1].Problem)
 	assert.Equal(t, infos[0].Thumbprint, infos[1].Thumbprint)
 	assert.Equal(t, infos[0].Type, infos[1].Type)
+}
+
+// A key that is published as Ed25519 (RFC 9864 §2.2) checks EdDSA tokens. Tokens
+// themselves are only accepted under the name EdDSA.
+func TestKeyNamedEd25519(t *testing.T) {
+	key := keyFor("EdDSA")
+	jwk := jwkOf(t, key, map[string]any{"alg": "Ed25519"})
+	infos, err := persauth.InspectKeys([]byte(setOf(jwk)))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"EdDSA"}, infos[0].Algorithms)
+	v := holding(t, setOf(jwk))
+	answers(t, v, tokenWith(key, goodClaims), nil)
+	answers(t, v, key.Sign([]byte(`{"alg":"Ed25519","kid":"kid-EdDSA"}`), []byte(goodClaims)), persauth.ErrAlgorithm)
 }

@@ -3,6 +3,10 @@ package persauth_test
 // What is kept of verified tokens, and what nobody can do to it.
 
 import (
+	"crypto/ecdh"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"math/big"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,6 +33,59 @@ func TestRemembered(t *testing.T) {
 	assert.Equal(t, 1, status.CachedTokens)
 	assert.Equal(t, uint64(1), status.Counters.CacheHits)
 	assert.Equal(t, uint64(1), status.Counters.Verified)
+}
+
+// Two good tokens that end alike, in the part that is hashed, are remembered both.
+func TestTokensOfOneEnding(t *testing.T) {
+	keys, tokens := tokensOfOneEnding(t)
+	v := holding(t, keys)
+	require.Equal(t, tokens[0][len(tokens[0])-32:], tokens[1][len(tokens[1])-32:])
+	var first [2]*persauth.Claims
+	for i, token := range tokens {
+		var err error
+		first[i], err = v.Verify(t.Context(), token)
+		require.NoError(t, err)
+	}
+	for i, token := range tokens {
+		again, err := v.Verify(t.Context(), token)
+		require.NoError(t, err)
+		assert.Same(t, first[i], again)
+	}
+	assert.Equal(t, []string{"alice", "bob"}, []string{first[0].Subject(), first[1].Subject()})
+	assert.Equal(t, 2, v.Status().CachedTokens)
+}
+
+// tokensOfOneEnding makes two ES256 tokens whose signatures share their s, and the
+// key set for them. Whoever chooses the key can: s·k = z + r·d (mod n), once for
+// each token, are two linear equations for s and d.
+func tokensOfOneEnding(t *testing.T) (keys string, tokens [2]string) {
+	t.Helper()
+	n := elliptic.P256().Params().N
+	point := func(scalar *big.Int) (x, y *big.Int) {
+		private, err := ecdh.P256().NewPrivateKey(scalar.FillBytes(make([]byte, 32)))
+		require.NoError(t, err)
+		xy := private.PublicKey().Bytes()[1:]
+		return new(big.Int).SetBytes(xy[:32]), new(big.Int).SetBytes(xy[32:])
+	}
+	mod := func(x *big.Int) *big.Int { return x.Mod(x, n) }
+	mul := func(a, b *big.Int) *big.Int { return mod(new(big.Int).Mul(a, b)) }
+	sub := func(a, b *big.Int) *big.Int { return mod(new(big.Int).Sub(a, b)) }
+	var inputs [2]string
+	var k, r, z [2]*big.Int
+	for i, name := range []string{"alice", "bob"} {
+		inputs[i] = b64(`{"alg":"ES256","kid":"k"}`) + "." + b64(strings.Replace(goodClaims, "alice", name, 1))
+		sum := sha256.Sum256([]byte(inputs[i]))
+		z[i], k[i] = new(big.Int).SetBytes(sum[:]), big.NewInt(int64(7919+i))
+		r[i], _ = point(k[i])
+		mod(r[i])
+	}
+	d := mul(sub(mul(k[0], z[1]), mul(k[1], z[0])), new(big.Int).ModInverse(sub(mul(k[1], r[0]), mul(k[0], r[1])), n))
+	s := mul(mod(new(big.Int).Add(z[0], mul(r[0], d))), new(big.Int).ModInverse(k[0], n))
+	x, y := point(d)
+	for i := range tokens {
+		tokens[i] = inputs[i] + "." + b64(append(r[i].FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
+	}
+	return setOf(`{"kty":"EC","crv":"P-256","kid":"k","x":"` + coordinate(x) + `","y":"` + coordinate(y) + `"}`), tokens
 }
 
 // Tokens that fail are not remembered, nor is anything of them.

@@ -99,10 +99,10 @@ func (t *tokenTable) position(hash uint64, g *generation) uint64 {
 	return i
 }
 
-// find returns the slot of a hash, or the free one where it would go: there is
+// find returns the slot of a token, or the free one where it would go: there is
 // always one. A reader must not look into that, because a writer may be about to
-// fill it.
-func (t *tokenTable) find(g *generation, hash uint64) (found *slot, free bool) {
+// fill it. Tokens that share a hash stand in slots of their own.
+func (t *tokenTable) find(g *generation, hash uint64, token string) (found *slot, free bool) {
 	for i := t.position(hash, g); ; i++ {
 		if i == uint64(len(g.slots)) {
 			i = 0
@@ -110,7 +110,9 @@ func (t *tokenTable) find(g *generation, hash uint64) (found *slot, free bool) {
 		s := &g.slots[i]
 		switch s.hash.Load() {
 		case hash:
-			return s, false
+			if s.token == token {
+				return s, false
+			}
 		case 0:
 			return s, true
 		}
@@ -122,8 +124,8 @@ func (t *tokenTable) in(g *generation, hash uint64, token string) *remembered {
 	if g == nil {
 		return nil
 	}
-	s, free := t.find(g, hash)
-	if free || s.token != token {
+	s, free := t.find(g, hash, token)
+	if free {
 		return nil
 	}
 	return s.what.Load()
@@ -196,24 +198,21 @@ func (t *tokenTable) replace(old, r *remembered) {
 	}
 }
 
-// set puts r into the current generation, into a new one if that is full. Should
-// another token have its hash, r is not remembered. The caller holds the shard's
-// mu.
+// set puts r into the current generation, into a new one if that is full. The
+// caller holds the shard's mu.
 func (t *tokenTable) set(s *tableShard, hash uint64, r *remembered) {
 	if s.held.Load() == nil {
 		s.next(nil)
 	}
 	g := s.held.Load().current
-	to, free := t.find(g, hash)
+	to, free := t.find(g, hash, r.token())
 	if free && g.used == s.limit {
 		s.next(g)
 		g = s.held.Load().current
-		to, _ = t.find(g, hash)
+		to, _ = t.find(g, hash, r.token())
 	}
 	if free {
 		to.token = r.token()
-	} else if to.token != r.token() {
-		return
 	}
 	if to.what.Swap(r) == nil {
 		g.live.Add(1)
@@ -242,7 +241,7 @@ func (t *tokenTable) remove(token string) {
 	}
 	for _, g := range []*generation{held.current, held.previous} {
 		if t.in(g, hash, token) != nil {
-			in, _ := t.find(g, hash)
+			in, _ := t.find(g, hash, token)
 			in.what.Store(nil)
 			g.live.Add(-1)
 		}

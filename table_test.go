@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 
@@ -27,7 +28,6 @@ func TestSameHashOtherToken(t *testing.T) {
 		got, err := v.Verify(t.Context(), forged)
 		require.ErrorIs(t, err, ErrAlgorithm)
 		assert.Nil(t, got)
-		v.seen.put(entry(forged, 0)) // the place is taken
 	}
 	v.seen.remove(forged)
 	again, err := v.Verify(t.Context(), known)
@@ -73,6 +73,27 @@ func TestTableReplaces(t *testing.T) {
 			require.Nil(t, table.get("1"))
 		})
 	}
+}
+
+// Of two tokens with one hash, neither takes the other's place, and what is put
+// last of each is what is found, also where an older generation has it as well.
+func TestTableOneHashTwoTokens(t *testing.T) {
+	ending := strings.Repeat("s", hashedTail)
+	table := newTokenTable(2)
+	older, other, newer := entry("a."+ending, 1), entry("b."+ending, 2), entry("a."+ending, 3)
+	require.Equal(t, table.hash(older.whole), table.hash(other.whole))
+	table.put(older)
+	table.put(entry("passing", 0))
+	table.put(other) // of a new generation
+	require.Same(t, other, table.get(other.whole))
+	table.put(newer)
+	require.Same(t, newer, table.get(newer.whole))
+	require.Same(t, other, table.get(other.whole))
+	table.remove(newer.whole)
+	require.Nil(t, table.get(newer.whole))
+	require.Same(t, other, table.get(other.whole))
+	table.put(older)
+	require.Same(t, older, table.get(older.whole))
 }
 
 // Readers take no lock. While tokens come, go and turn over under them, each
