@@ -137,7 +137,7 @@ type Config struct {
 	OnAccepted func(r *http.Request, claims *Claims)
 
 	// HTTPClient is used for requests to PERS. nil: a client with the default
-	// transport. Redirects to other hosts are never followed.
+	// transport. Redirects are never followed, to any host.
 	HTTPClient *http.Client
 	// InsecureAllowHTTP allows a BaseURL with plain http. Anyone on the way
 	// can then read the project key and put in keys of their own.

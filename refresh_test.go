@@ -54,11 +54,12 @@ func badReplies(t testing.TB) map[string]struct {
 		"a key, not a set":       {replies(200, other.Keys()[0].JWK()), "a JWK, not a JWK Set"},
 		"unusable keys":          {replies(200, []byte(`{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"RSA","n":"AQAB","e":"AQAB"},17]}`)), "no usable key"},
 		"an error in JSON":       {replies(200, []byte(`{"error":"busy"}`)), `no \"keys\"`},
-		"redirect to a stranger": {replies(302, nil, "Location", "https://evil.test/v2/.well-known/jwks.json"), "another host"},
-		"redirect to http":       {replies(307, nil, "Location", "http://"+persHost+"/v2/.well-known/jwks.json"), "another host"},
-		"redirect to a port":     {replies(308, nil, "Location", "https://"+persHost+":8443/v2/.well-known/jwks.json"), "another host"},
-		"redirect in a circle":   {replies(302, nil, "Location", "/v2/.well-known/jwks.json"), "more than three times"},
+		"redirect to a stranger": {replies(302, nil, "Location", "https://evil.test/v2/.well-known/jwks.json"), "a redirect"},
+		"redirect to http":       {replies(307, nil, "Location", "http://"+persHost+"/v2/.well-known/jwks.json"), "a redirect"},
+		"redirect to a port":     {replies(308, nil, "Location", "https://"+persHost+":8443/v2/.well-known/jwks.json"), "a redirect"},
+		"redirect in a circle":   {replies(302, nil, "Location", "/v2/.well-known/jwks.json"), "a redirect"},
 		"redirect to nowhere":    {replies(302, nil), "status 302"},
+		"redirect to no URL":     {replies(302, nil, "Location", "http://[::1"), "a redirect"},
 	}
 	for _, status := range []int{300, 304, 400, 401, 403, 404, 410, 429, 500, 502, 503, 504, 599} {
 		cases[fmt.Sprint("status ", status, " with a set")] = c{replies(status, valid), fmt.Sprint("status ", status)}
@@ -152,7 +153,8 @@ func TestProjectKeyRefused(t *testing.T) {
 	})
 }
 
-// A redirect on the same host is followed, with the project key.
+// A redirect of the key set is not followed on the same host either: nobody says
+// that what is found there is the tenant's key set.
 func TestRedirectOnTheSameHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
@@ -162,8 +164,9 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 			}
 			return up(s.iss)(req)
 		})
-		s.accepts(s.token())
-		assert.Equal(t, 2, s.pers.requests())
+		s.refuses(s.token(), persauth.ErrUnavailable)
+		assert.Equal(t, 1, s.pers.requests())
+		assert.Contains(t, s.status().Keys.LastError, "redirect")
 	})
 }
 

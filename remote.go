@@ -58,8 +58,7 @@ func (a *api) call(ctx context.Context, method, path string, body io.Reader, set
 	if err != nil {
 		cause := harmless(err)
 		var timeout net.Error
-		// With a response, it is a redirect that is not followed.
-		if resp == nil && !(errors.As(err, &timeout) && timeout.Timeout()) {
+		if !(errors.As(err, &timeout) && timeout.Timeout()) {
 			cause = &connectionError{cause}
 		}
 		return answer{}, a.failed(method, path, cause)
@@ -92,8 +91,13 @@ type statusError int
 
 func (s statusError) Error() string {
 	text := fmt.Sprintf("status %d", int(s))
-	if s == http.StatusUnauthorized || s == http.StatusForbidden {
-		text += ": PERS does not accept the project key"
+	switch s {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		text += ": PERS does not accept the project key, or the token"
+	case http.StatusTooManyRequests:
+		text += ": the calls that PERS allows to the project key are used up"
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		text += ": a redirect, which is never followed"
 	}
 	return text
 }
@@ -208,25 +212,27 @@ func newAPI(cfg *Config) (*api, error) {
 	if cfg.HTTPClient != nil {
 		client = *cfg.HTTPClient
 	}
-	client.CheckRedirect = stayOnHost(client.CheckRedirect)
+	client.Transport = noRedirects{client.Transport}
 	return &api{client: &client, base: strings.TrimSuffix(base.String(), "/"), projectKey: cfg.ProjectKey, now: cfg.Now}, nil
 }
 
-// stayOnHost refuses redirects to another host or to plain http: the project
-// key would go along.
-func stayOnHost(inner func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
-	return func(req *http.Request, via []*http.Request) error {
-		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
-			return ownError("redirected to another host, which is not followed")
-		}
-		if len(via) > 3 {
-			return ownError("redirected more than three times")
-		}
-		if inner != nil {
-			return inner(req, via)
-		}
-		return nil
+// noRedirects hides from the HTTP client where a redirect leads, so that it
+// follows none, to any host: a redirected POST becomes a GET without the token
+// (RFC 9110 §15.4.3), the project key goes along, and what is found there is no
+// answer to what was asked. A Location that is not a URL is never parsed.
+type noRedirects struct{ inner http.RoundTripper }
+
+func (t noRedirects) RoundTrip(req *http.Request) (*http.Response, error) {
+	inner := t.inner
+	if inner == nil {
+		inner = http.DefaultTransport
 	}
+	resp, err := inner.RoundTrip(req)
+	if err == nil && resp.Header.Get("Location") != "" {
+		resp.Header = resp.Header.Clone() // a cache may hold the original
+		resp.Header.Del("Location")
+	}
+	return resp, err
 }
 
 func loopback(host string) bool {
