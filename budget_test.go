@@ -3,6 +3,7 @@ package persauth_test
 // How often PERS is asked about tokens: pauses, budgets, and what is remembered.
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -12,8 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// PERS may ask for a pause, in seconds or until a time. It counts for every
-// question, and the callers hear of it.
+// PERS may ask for a pause, in seconds or until a time, and the callers hear of
+// it. With a 429 it counts for every call, because what is used up is the project
+// key's. With any other status it counts for the calls that got it: an overload that
+// a stranger's token brings about silences no others.
 func TestPauses(t *testing.T) {
 	for name, c := range map[string]struct {
 		header func(now time.Time) string
@@ -29,29 +32,40 @@ func TestPauses(t *testing.T) {
 		"too large":   {func(time.Time) string { return "99999999999999999999" }, 5 * time.Minute},
 		"words":       {func(time.Time) string { return "a while" }, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			inLab(t, func(t *testing.T, pers lab) {
-				asked := 0
+		for _, status := range []int{429, 500, 503} {
+			inBubble(t, fmt.Sprint(name, " ", status), func(t *testing.T) {
+				pers, asked := newLab(t), 0
 				v := pers.warm(verifyBy(pers.Server, func(r *http.Request) (*http.Response, error) {
 					if asked++; asked == 1 {
-						return responding(503, http.Header{"Retry-After": {c.header(time.Now().UTC())}}, "")(r)
+						return responding(status, http.Header{"Retry-After": {c.header(time.Now().UTC())}}, "")(r)
 					}
 					return pers.Client().Transport.RoundTrip(r)
 				}))
 				assert.Equal(t, c.pause, refuses(t, v, pers.stranger(), persauth.ErrUnavailable).RetryAfter)
+				remote := v.Status().Remote
+				assert.Equal(t, status == 429, remote.UnknownKey.RateLimited)
+				assert.Contains(t, remote.UnknownKey.LastError, fmt.Sprint("status ", status))
 				if c.pause > 0 {
+					assert.Equal(t, time.Now().Add(c.pause).UTC(), remote.UnknownKey.PausedUntil)
+					assert.Equal(t, status == 429, !remote.Revocation.PausedUntil.IsZero())
 					time.Sleep(c.pause - time.Second)
-					for _, token := range []string{pers.stranger(), pers.yearly()} {
-						assert.Equal(t, time.Second, refuses(t, v, token, persauth.ErrUnavailable).RetryAfter)
+					assert.Equal(t, time.Second, refuses(t, v, pers.stranger(), persauth.ErrUnavailable).RetryAfter)
+					if status == 429 {
+						assert.Equal(t, time.Second, refuses(t, v, pers.yearly(), persauth.ErrUnavailable).RetryAfter)
+						assert.Equal(t, 1, asked)
+						assert.EqualValues(t, 1, v.Status().Remote.Revocation.Calls.Withheld)
+					} else {
+						accepts(t, v, pers.yearly())
+						assert.Equal(t, 2, asked)
 					}
-					assert.Equal(t, 1, asked)
-					assert.EqualValues(t, 1, v.Status().Remote.Revocation.Calls.Withheld)
 					time.Sleep(time.Second)
 				}
 				accepts(t, v, pers.stranger())
 				accepts(t, v, pers.yearly())
+				assert.Zero(t, v.Status().Remote.UnknownKey.PausedUntil)
+				assert.False(t, v.Status().Remote.UnknownKey.RateLimited)
 			})
-		})
+		}
 	}
 }
 

@@ -88,9 +88,12 @@ func (c *Claims) get(field claimField) string {
 	return c.text[start:c.ends[i]]
 }
 
+// signingInput returns the token without its signature.
+func (c *Claims) signingInput() string { return c.text[c.ends[textFields-1]:] }
+
 // payload returns the claims as JSON.
 func (c *Claims) payload() []byte {
-	_, segment, _ := strings.Cut(c.text[c.ends[textFields-1]:], ".")
+	_, segment, _ := strings.Cut(c.signingInput(), ".")
 	payload, _ := base64.RawURLEncoding.DecodeString(segment) // it was decoded before
 	return payload
 }

@@ -27,10 +27,14 @@ const (
 	defaultTimeout         = 5 * time.Second
 	defaultCacheTokens     = 10_000
 	longestBackoff         = 30 * time.Second
+	longestSpread          = 2 * time.Minute // of many instances
 	// Together with the refreshes of keys these stay under the 10,000 calls an
-	// hour that PERS allows to a project key.
-	defaultUnknownKeyCalls = 1800
-	defaultRevocationCalls = 7200
+	// hour that PERS allows to a project key: with RemoteAlgorithms, what they get
+	// is taken from revocation.
+	defaultUnknownKeyCalls      = 1800
+	defaultRemoteAlgorithmCalls = 1800
+	defaultRevocationCalls      = 7200
+	maxInstances                = 10_000
 )
 
 // Config says what a [Verifier] expects of tokens, and where keys come from.
@@ -95,9 +99,10 @@ type Config struct {
 	// Default 24 h.
 	KeyHardAge time.Duration
 	// UnknownKeyInterval is the shortest time between two refreshes that
-	// tokens with unknown key ids cause. Default 30 s.
+	// tokens with unknown key ids cause, of all Instances together. Default 30 s.
 	UnknownKeyInterval time.Duration
-	// Timeout bounds one request to PERS. Default 5 s.
+	// Timeout bounds one request to PERS, and all that one caller waits for
+	// PERS: for keys and for a verdict together. Default 5 s.
 	Timeout time.Duration
 
 	// Revocation says when PERS is asked whether a token was revoked. The zero
@@ -106,15 +111,30 @@ type Config struct {
 	// RemoteAlgorithms are symmetric algorithms, of HS256, HS384 and HS512,
 	// whose tokens are sent to PERS to be checked. No public key can check
 	// them. Empty: such tokens are refused.
+	//
+	// WARNING: anyone can write such a token, and nothing about it can be checked
+	// before PERS is asked. One forged token every two seconds uses up the calls
+	// that are for these tokens; new callers with good ones then get
+	// [ErrUnavailable], though those who were accepted before are not concerned.
+	// Prefer tokens with a public key wherever there is a choice.
 	RemoteAlgorithms []string
-	// UnknownKeyCallsPerHour and RevocationCallsPerHour are how many calls of /auth/verify
-	// are made in an hour at most: about tokens whose key is not at hand, and
-	// about whether tokens were revoked. A minute's worth may come at once.
-	// Default 1,800 and 7,200. PERS allows 10,000 calls of any kind to all
-	// that use one project key: divide by the number of instances. With
-	// UnknownKeyCallsPerHour set to [NoCalls] a token whose key is not at hand is
-	// refused with [ErrUnknownKey], and never leaves the process.
-	UnknownKeyCallsPerHour, RevocationCallsPerHour int
+	// Instances is how many instances share the project key: replicas, regions,
+	// functions, and other services of the tenant that use this package. The
+	// calls below are divided by it, and refreshes of the keys for unknown key ids
+	// are spaced by it, because PERS allows 10,000 calls of any kind in an hour to
+	// all that use one project key. Default 1.
+	Instances int
+	// UnknownKeyCallsPerHour, RemoteAlgorithmCallsPerHour and
+	// RevocationCallsPerHour are how many calls of /auth/verify are made in an
+	// hour at most, by all instances together: about tokens whose key is not at
+	// hand, about those of RemoteAlgorithms, and about whether tokens were
+	// revoked. A minute's worth may come at once. One subject (tenant and "sub")
+	// takes an eighth of each at most, though at least one call a minute.
+	//
+	// Default 1,800, 1,800 and 7,200; with RemoteAlgorithms 5,400 in place of
+	// 7,200. With UnknownKeyCallsPerHour set to [NoCalls] a token whose key is not
+	// at hand is refused with [ErrUnknownKey], and never leaves the process.
+	UnknownKeyCallsPerHour, RemoteAlgorithmCallsPerHour, RevocationCallsPerHour int
 
 	// CacheTokens is how many verified tokens are remembered at least; at most
 	// about two and a half times as many are. Default 10,000. A remembered
@@ -170,13 +190,19 @@ func (c Config) defaults() Config {
 	if len(c.TokenTypes) == 0 {
 		c.TokenTypes = []string{"JWT", "at+jwt"}
 	}
+	revocationCalls := defaultRevocationCalls
+	if len(c.RemoteAlgorithms) > 0 {
+		revocationCalls -= defaultRemoteAlgorithmCalls
+	}
 	for _, n := range []struct {
 		value *int
 		usual int
 	}{
 		{&c.CacheTokens, defaultCacheTokens},
+		{&c.Instances, 1},
 		{&c.UnknownKeyCallsPerHour, defaultUnknownKeyCalls},
-		{&c.RevocationCallsPerHour, defaultRevocationCalls},
+		{&c.RemoteAlgorithmCallsPerHour, defaultRemoteAlgorithmCalls},
+		{&c.RevocationCallsPerHour, revocationCalls},
 	} {
 		if *n.value == 0 {
 			*n.value = n.usual
@@ -210,8 +236,11 @@ func (c *Config) check() error {
 	if c.Timeout < 0 {
 		fail("Timeout is %v, which is negative", c.Timeout)
 	}
-	if c.CacheTokens < 0 || c.UnknownKeyCallsPerHour < NoCalls || c.RevocationCallsPerHour < 0 {
-		fail("CacheTokens, UnknownKeyCallsPerHour and RevocationCallsPerHour must not be negative")
+	if c.CacheTokens < 0 || c.UnknownKeyCallsPerHour < NoCalls || c.RemoteAlgorithmCallsPerHour < 0 || c.RevocationCallsPerHour < 0 {
+		fail("CacheTokens, UnknownKeyCallsPerHour, RemoteAlgorithmCallsPerHour and RevocationCallsPerHour must not be negative")
+	}
+	if c.Instances < 1 || c.Instances > maxInstances {
+		fail("Instances is %d, not between 1 and %d", c.Instances, maxInstances)
 	}
 	if c.Revocation.maxAge < 0 || c.Revocation.grace < 0 {
 		fail("Revocation has a negative time")
@@ -220,8 +249,8 @@ func (c *Config) check() error {
 	if c.Revocation.mode == revocationEvery && !remote {
 		fail("Revocation asks PERS about tokens: that needs ProjectKey, and not Offline")
 	}
-	if len(c.RemoteAlgorithms) > 0 && (!remote || c.UnknownKeyCallsPerHour == NoCalls) {
-		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, not Offline, and not NoCalls")
+	if len(c.RemoteAlgorithms) > 0 && !remote {
+		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, and not Offline")
 	}
 	for _, alg := range c.RemoteAlgorithms {
 		if !symmetric(alg) {
@@ -329,6 +358,26 @@ func setOf(values []string) map[string]bool {
 	return set
 }
 
+// callsPerHour returns how many calls this instance makes for each purpose.
+func (c *Config) callsPerHour() (calls [purposes]float64) {
+	for p, n := range [purposes]int{
+		forUnknownKey:      c.UnknownKeyCallsPerHour,
+		forRemoteAlgorithm: c.RemoteAlgorithmCallsPerHour,
+		forRevocation:      c.RevocationCallsPerHour,
+	} {
+		calls[p] = float64(max(n, 0)) / float64(c.Instances)
+	}
+	return calls
+}
+
+// spread makes an interval of all instances one of this instance, up to most.
+func (c *Config) spread(interval, most time.Duration) time.Duration {
+	if most = max(interval, most); interval > most/time.Duration(c.Instances) {
+		return most
+	}
+	return interval * time.Duration(c.Instances)
+}
+
 // api returns the PERS API, or nil where nothing is to do with it.
 func (c *Config) api() (*api, error) {
 	if c.ProjectKey == "" || c.Offline && c.Snapshot == "" {
@@ -364,8 +413,9 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 		}
 		if !c.Offline {
 			origin, source = remoteOrigin{pers}, "seed"
-			times = keyTimes{soft: c.KeySoftAge, hard: c.KeyHardAge, unknown: c.UnknownKeyInterval,
-				timeout: c.Timeout, maxBackoff: longestBackoff}
+			times = keyTimes{soft: c.KeySoftAge, hard: c.KeyHardAge, timeout: c.Timeout,
+				unknown:    c.spread(c.UnknownKeyInterval, c.KeySoftAge), // after that the keys are refreshed anyway
+				maxBackoff: c.spread(longestBackoff, longestSpread)}
 		}
 	}
 	k := newKeyring(origin, times, c.Now, c.Logger)

@@ -193,8 +193,9 @@ type denial struct{ before, until instant }
 // combination of names that is in use, of which there are few, and not once for each
 // entry.
 type denyList struct {
-	// version changes with every change. Who remembers the version at which a
-	// token was looked up need not look again until then.
+	// version changes with every change, and with every token under a known key
+	// that PERS refuses. Who remembers the version at which a token was looked up
+	// need not look again until then.
 	version atomic.Uint32
 
 	mu      sync.RWMutex
@@ -233,6 +234,10 @@ func (d *denyList) add(names *denyNames, entry denial, now instant) {
 	}
 	d.version.Add(1)
 }
+
+// changedElsewhere says that tokens were refused which the list does not hold, so
+// that those who remember a version look again.
+func (d *denyList) changedElsewhere() { d.version.Add(1) }
 
 // covers reports whether e refuses all that other does.
 func (e denial) covers(other denial) bool { return e.before >= other.before && e.until >= other.until }
@@ -284,7 +289,7 @@ func (d *denyList) len() (n int) {
 // deniedNames returns the names of a verified token.
 func (c *Claims) deniedNames() denyNames {
 	names := denyNames{
-		denyToken: c.text[c.ends[textFields-1]:], denyID: c.ID(), denySubject: c.Subject(), denySession: c.SessionID(),
+		denyToken: c.signingInput(), denyID: c.ID(), denySubject: c.Subject(), denySession: c.SessionID(),
 		denyBusiness: c.BusinessID(), denyTenant: c.TenantID(),
 	}
 	if c.header != nil {

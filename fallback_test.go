@@ -316,7 +316,7 @@ func TestNextQuestionOfAKnownKey(t *testing.T) {
 	inLab(t, func(t *testing.T, pers lab) {
 		v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyInterval = time.Second })
 		token := pers.iss.UnpublishedToken(map[string]any{"exp": time.Now().Add(year).Unix()})
-		pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(4*time.Second))
+		pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(2*time.Second))
 		var all sync.WaitGroup
 		all.Go(func() { v.Verify(t.Context(), token) })
 		time.Sleep(100 * time.Millisecond)
@@ -331,6 +331,6 @@ func TestNextQuestionOfAKnownKey(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		refuses(t, v, token, persauth.ErrRevoked)
 		all.Wait()
-		assert.Equal(t, 1, v.Status().DenyListed)
+		assert.Zero(t, v.Status().DenyListed, "only Revoke is for good")
 	})
 }

@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,10 +44,17 @@ func inLab(t *testing.T, test func(t *testing.T, pers lab)) {
 func (p lab) asked() int { return p.Count(persauthtest.EndpointVerify) }
 
 // stranger is a new token under a key that is not published, which PERS takes.
-func (p lab) stranger() string { return p.iss.UnpublishedToken(map[string]any{}) }
+func (p lab) stranger() string { return p.iss.UnpublishedToken(map[string]any{"sub": somebody()}) }
 
 // yearly is a new token under a known key, about which PERS is asked every 5 min.
-func (p lab) yearly() string { return p.iss.SystemToken("acme") }
+func (p lab) yearly() string {
+	return p.iss.Token(map[string]any{"sub": somebody(), "exp": p.iss.Clock().Now().Add(year).Unix()})
+}
+
+var people atomic.Int64
+
+// somebody is another subject each time: each has a share of the calls of PERS.
+func somebody() string { return fmt.Sprint("somebody-", people.Add(1)) }
 
 // warm is a verifier that holds the published keys.
 func (p lab) warm(changes ...func(*persauth.Config)) *persauth.Verifier {
@@ -168,19 +177,106 @@ func TestStrangersCannotOpenTheBreaker(t *testing.T) {
 	}
 }
 
-// A 401 is about the project key: no answer about any token is to be had.
+// A 401 or 403 may be about the token alone: PERS may answer so about one that it
+// has revoked. It counts against the project key when several subjects get it with
+// no answer between.
+func TestRefusedTokenIsNotARefusedProjectKey(t *testing.T) {
+	for _, status := range []int{401, 403} {
+		for name, token := range map[string]func(lab) func() string{
+			"known key": func(pers lab) func() string {
+				revoked := pers.yearly()
+				return func() string { return revoked }
+			},
+			"known key, many tokens": func(pers lab) func() string { // of one caller
+				sub := somebody()
+				return func() string {
+					return pers.iss.Token(map[string]any{"sub": sub, "exp": pers.iss.Clock().Now().Add(year).Unix()})
+				}
+			},
+			"unknown key": func(pers lab) func() string {
+				revoked := pers.stranger()
+				return func() string { return revoked }
+			},
+		} {
+			inBubble(t, fmt.Sprint(status, " ", name), func(t *testing.T) {
+				pers := newLab(t)
+				v := pers.warm(func(cfg *persauth.Config) { cfg.Revocation = persauth.RevocationEvery(time.Minute) })
+				accepts(t, v, pers.yearly())
+				next := token(pers)
+				pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(status).Times(20))
+				for range 12 {
+					refuses(t, v, next(), persauth.ErrUnavailable)
+					time.Sleep(time.Second)
+				}
+				if !strings.Contains(name, "many") {
+					assert.Equal(t, 1+3, pers.asked(), "it is remembered for some seconds")
+				}
+				pers.Heal()
+				assert.Equal(t, "closed", v.Status().Remote.Revocation.Breaker)
+				assert.Equal(t, "closed", v.Status().Remote.UnknownKey.Breaker)
+				for range 5 {
+					accepts(t, v, pers.yearly())
+				}
+				accepts(t, v, pers.stranger())
+			})
+		}
+	}
+}
+
+// … and then no answer about any token is to be had.
 func TestBreakerOpensOnARefusedProjectKey(t *testing.T) {
-	for _, status := range []int{401, 403, 429, 500} {
-		inLab(t, func(t *testing.T, pers lab) {
-			v := pers.warm()
-			pers.Fault(persauthtest.EndpointVerify, persauthtest.Status(status))
-			for range 7 {
+	for name, c := range map[string]struct {
+		fault persauthtest.Fault
+		where persauthtest.Endpoint
+		asked int
+	}{
+		"401":                    {persauthtest.Status(401), persauthtest.EndpointVerify, 2 + 5},
+		"403":                    {persauthtest.Status(403), persauthtest.EndpointVerify, 2 + 5},
+		"401, also for the keys": {persauthtest.Status(401), persauthtest.EndpointAll, 5},
+		"429":                    {persauthtest.TooManyRequests(0), persauthtest.EndpointVerify, 5},
+		"500":                    {persauthtest.Status(500), persauthtest.EndpointVerify, 5},
+		"500, also for the keys": {persauthtest.Status(500), persauthtest.EndpointAll, 5},
+		"a redirect":             {persauthtest.RedirectTo("/"), persauthtest.EndpointVerify, 5},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			pers := newLab(t)
+			v := pers.warm(func(cfg *persauth.Config) { cfg.UnknownKeyInterval = time.Second })
+			assert.False(t, v.Status().Remote.UnknownKey.Answering, "PERS was not asked yet")
+			accepts(t, v, pers.stranger())
+			assert.True(t, v.Status().Remote.UnknownKey.Answering)
+			time.Sleep(time.Minute)
+			before := pers.asked()
+			pers.Fault(c.where, c.fault)
+			for range 9 {
 				refuses(t, v, pers.stranger(), persauth.ErrUnavailable)
 			}
-			assert.Equal(t, 5, pers.asked())
+			assert.Equal(t, c.asked, pers.asked()-before)
 			assert.Equal(t, "open", v.Status().Remote.UnknownKey.Breaker)
+			assert.False(t, v.Status().Remote.UnknownKey.Answering)
 		})
 	}
+}
+
+// Refused tokens with a good one between are not a refused project key.
+func TestRefusedTokensAmongGoodOnes(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		asked := 0
+		v := pers.warm(verifyBy(pers.Server, func(r *http.Request) (*http.Response, error) {
+			if asked++; asked%3 != 0 {
+				return responding(401, http.Header{}, "")(r)
+			}
+			return pers.Client().Transport.RoundTrip(r)
+		}))
+		for i := range 30 {
+			if i%3 == 2 {
+				accepts(t, v, pers.yearly())
+			} else {
+				refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
+			}
+		}
+		assert.Equal(t, 30, asked)
+		assert.Equal(t, "closed", v.Status().Remote.Revocation.Breaker)
+	})
 }
 
 // A log may call whatever it likes, and take its time.

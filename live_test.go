@@ -42,8 +42,11 @@ func TestVerifyLive(t *testing.T) {
 			claims, err := d.v.VerifyLive(t.Context(), token)
 			fails(t, claims, err, persauth.ErrRevoked)
 			require.Equal(t, before+4, d.asked())
-			d.refusesEverywhere(token, persauth.ErrRevoked)
+			d.refuses(token, persauth.ErrRevoked)
 			require.Equal(t, before+4, d.asked(), "it is known by now")
+			claims, err = d.v.VerifyLive(t.Context(), token)
+			fails(t, claims, err, persauth.ErrRevoked)
+			require.Equal(t, before+5, d.asked(), "PERS may have changed its mind")
 		})
 	}
 }
@@ -111,7 +114,7 @@ func TestVerifyLiveTakesNoOldRefusal(t *testing.T) {
 		d.live(token)
 		require.Equal(t, 3, d.asked())
 
-		other := d.iss.UnpublishedToken(map[string]any{})
+		other := d.iss.UnpublishedToken(map[string]any{"sub": somebody()})
 		d.accepts(token)
 		slowly := persauthtest.Slow(2 * time.Second)
 		d.pers.Revoke(other)

@@ -32,7 +32,7 @@ func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
 		return nil
 	}
 	version := v.denied.version.Load()
-	if now >= r.claims.end(v.expect) || version != r.claims.denied && v.deniedNow(&r.claims, now) {
+	if now >= r.claims.end(v.expect) || version != r.claims.denied && (v.deniedNow(&r.claims, now) || v.refusedByPERS(&r.claims)) {
 		v.seen.remove(token)
 		return nil
 	}

@@ -82,7 +82,8 @@ func (p RevocationPolicy) applies(c *Claims) (maxAge time.Duration, ok bool) {
 
 // VerifyLive is [Verifier.Verify], and always asks PERS, now, whether the token
 // is good: before something that cannot be undone, say. Without an answer the
-// error is [ErrUnavailable]; there is no grace. It needs a project key.
+// error is [ErrUnavailable], or the refusal that PERS gave before; there is no
+// grace. It needs a project key. It draws on the same calls as the policy does.
 //
 // In a handler behind [Verifier.Middleware] pass the context of the request: for a
 // token that is bound to a key, it tells that the proof was checked.
@@ -95,20 +96,19 @@ func (v *Verifier) VerifyLive(ctx context.Context, token string) (*Claims, error
 }
 
 func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error) {
-	if v.oracle == nil {
+	if v.introspector == nil {
 		return nil, &Error{Check: "remote", Want: "a project key, and a verifier that is not offline", Got: "none", Err: ErrUnavailable}
 	}
 	t := v.take(token)
 	defer t.release()
 	now := v.clock()
-	f, err := v.local(ctx, t, v.keys.held(now), now)
-	why := forRevocation
-	if f.stranger {
-		why = forUnknownKey
-	} else if err != nil {
+	keys := v.keys.held(now)
+	vouched := v.recall(token, keys, now) != nil
+	f, err := v.local(ctx, t, keys, now)
+	if err != nil && !f.stranger {
 		return nil, err
 	}
-	return v.oracle.ask(ctx, v.record(t, f), why, never)
+	return v.introspector.ask(ctx, v.record(t, f), f.purpose(t, vouched), never, f.deadline)
 }
 
 // fresh reports whether PERS need not be asked again about a remembered token.
@@ -124,35 +124,49 @@ func (v *Verifier) fresh(r *remembered, now instant) bool {
 func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Claims, error) {
 	_, due := v.due(r)
 	if now < due {
-		if claims, err := v.adopt(r, now); claims != nil || err != nil {
+		if claims, err := v.upgradeToLocal(r, now); claims != nil || err != nil {
 			return claims, err
 		}
-		v.oracle.later(r, forRevocation)
+		v.introspector.later(r, forRevocation)
 		return &r.claims, nil
 	}
 	if r.claims.key == nil {
 		// The key may have come in the meantime.
 		t := v.take(r.token())
 		defer t.release()
-		return v.anew(ctx, t, v.keys.held(now), now, forRevocation)
+		return v.anew(ctx, t, v.keys.held(now), now, true)
 	}
-	inGrace := func() bool { return v.clock() < due.add(v.revocation.grace) }
-	if inGrace() && v.oracle.failing(forRevocation) {
-		v.oracle.later(r, forRevocation) // nobody waits for an answer that will hardly come
-		return v.graceful(r), nil
+	graceEnd := due.add(v.revocation.grace)
+	if now < graceEnd && v.introspector.failing(forRevocation) {
+		v.introspector.later(r, forRevocation) // don't block on a failing backend
+		return v.markInGrace(r), nil
 	}
 	maxAge, _ := v.maxAge(r)
-	claims, err := v.oracle.ask(ctx, r, forRevocation, now.add(-maxAge))
-	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && inGrace() {
-		return v.graceful(r), nil
+	claims, err := v.introspector.ask(ctx, r, forRevocation, now.add(-maxAge), v.graceDeadline(now, graceEnd))
+	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && v.clock() < graceEnd {
+		return v.markInGrace(r), nil
 	}
 	return claims, err
 }
 
-// adopt verifies a token that PERS vouched for by a key that has come since. PERS'
+// graceMargin is how long before the end of grace, at most, nobody waits any more:
+// timers are late on a busy machine, and grace does not last longer than it says.
+const graceMargin = 250 * time.Millisecond
+
+// graceDeadline returns until when a caller waits for PERS whose token passes by
+// grace: grace that ends during the wait would be none. Zero: for the timeout.
+func (v *Verifier) graceDeadline(now, graceEnd instant) time.Time {
+	left := graceEnd.time().Sub(now.time())
+	if left <= 0 || graceEnd == never {
+		return time.Time{}
+	}
+	return time.Now().Add(min(left-min(left/8, graceMargin), v.introspector.timeout))
+}
+
+// upgradeToLocal verifies a token that PERS vouched for by a key that has come since. PERS'
 // word stays as old as it is, and counts for nothing if the key did not sign the
 // token. Without such a key there are neither claims nor an error.
-func (v *Verifier) adopt(r *remembered, now instant) (*Claims, error) {
+func (v *Verifier) upgradeToLocal(r *remembered, now instant) (*Claims, error) {
 	if r.claims.key != nil {
 		return nil, nil
 	}
@@ -173,13 +187,13 @@ func (v *Verifier) adopt(r *remembered, now instant) (*Claims, error) {
 		v.seen.remove(r.token())
 		return nil, err
 	}
-	adopted := v.vouched(v.record(t, f), r.claims.checked)
-	v.seen.replace(r, adopted)
-	return &adopted.claims, nil
+	upgraded := v.vouched(v.record(t, f), r.claims.checked)
+	v.seen.replace(r, upgraded)
+	return &upgraded.claims, nil
 }
 
-// graceful marks a remembered token as one that passes by grace.
-func (v *Verifier) graceful(r *remembered) *Claims {
+// markInGrace marks a remembered token as one that passes by grace.
+func (v *Verifier) markInGrace(r *remembered) *Claims {
 	if !r.claims.flags.has(flagInGrace) {
 		marked := *r
 		marked.claims.flags |= flagInGrace
@@ -189,8 +203,8 @@ func (v *Verifier) graceful(r *remembered) *Claims {
 	return &r.claims
 }
 
-// conclude draws the conclusion from PERS' answer to a question about r.
-func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, error) {
+// applyVerdict draws the conclusion from the answer of PERS to a call about r.
+func (v *Verifier) applyVerdict(r *remembered, asked instant, err error) (*Claims, error) {
 	now := v.clock()
 	switch {
 	case err == nil:
@@ -212,10 +226,15 @@ func (v *Verifier) conclude(r *remembered, asked instant, err error) (*Claims, e
 	case now < r.claims.issuedAt:
 		return nil, &Error{Check: "iat", Want: "earlier than now, by the clock of PERS", Got: r.claims.issuedAt.String(), Err: ErrNotYetValid}
 	}
-	// The signature is good and the token is not: that is for good.
-	names := denyNames{denyToken: signingInput(r.token())}
-	v.denied.add(&names, denial{never, r.claims.end(v.expect)}, now)
+	// The signature is good and the token is not. The next answer may differ:
+	// the negative cache sees to it that PERS is asked again.
 	return nil, errRevoked("PERS")
+}
+
+// refusedByPERS reports whether PERS, when it was last asked, refused a token
+// whose signature is good. Whatever the policy, it is asked again then.
+func (v *Verifier) refusedByPERS(c *Claims) bool {
+	return c.key != nil && v.introspector != nil && v.denied.version.Load() > 0 && v.introspector.negatives.has(c)
 }
 
 func errRevoked(by string) *Error {

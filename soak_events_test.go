@@ -3,6 +3,7 @@ package persauth_test
 // What happens during a fault run.
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/persauth/persauth/persauthtest"
 )
 
-// soakFaults are all but the two that nothing tells from the truth.
+// soakFaults are all but the one that nothing tells from the truth.
 var soakFaults = []persauthtest.Fault{
 	persauthtest.Down, persauthtest.Hanging, persauthtest.CutOff, persauthtest.Garbage, persauthtest.EmptySet, persauthtest.NotAVerdict,
 	persauthtest.Contradictory, persauthtest.OtherTenant, persauthtest.OtherSubject, persauthtest.OtherExpiry, persauthtest.OtherClaim("jti", "another"),
@@ -18,6 +19,7 @@ var soakFaults = []persauthtest.Fault{
 	persauthtest.TooManyRequests(0), persauthtest.TooManyRequests(time.Second),
 	persauthtest.Slow(50 * time.Millisecond), persauthtest.Slow(700 * time.Millisecond),
 	persauthtest.RedirectTo("http://127.0.0.1:1/"), persauthtest.Answer(200, `{"valid":null}`),
+	persauthtest.LyingInvalid,
 }
 
 // disturb makes PERS fail for a while: now and then for long, now and then in a
@@ -48,6 +50,9 @@ func (s *soak) fail(where persauthtest.Endpoint, fault persauthtest.Fault, forGo
 		return
 	}
 	s.faulty = true
+	if fault.String() == persauthtest.LyingInvalid.String() {
+		s.lying = true
+	}
 	s.current.Load().troubled.set(soakNow())
 	s.pers.Fault(where, fault)
 }
@@ -59,6 +64,9 @@ func (s *soak) heal(forGood bool) {
 		return
 	}
 	s.pers.Heal()
+	if s.lying {
+		s.lying, s.lied = false, soakNow()+soakTimeout+lateness // who asked before may learn of it after
+	}
 	s.faulty, s.settled = false, forGood
 }
 
@@ -74,8 +82,8 @@ func (s *soak) mint(n int) {
 		s.mu.Unlock()
 		exp := func(seconds int64) int64 { return soakClock().Unix() + seconds }
 		at := func(unix int64) moment { return time.Unix(unix, 0).Sub(soakBase.Round(0)) }
-		claims := map[string]any{"exp": exp(3600)}
-		t := &soakToken{kind: "good", exp: at(exp(3600)), key: s.keyOf(key)}
+		claims := map[string]any{"exp": exp(3600), "sub": fmt.Sprint("subject-", len(tokens)%7)}
+		t := &soakToken{kind: "good", minted: soakNow(), exp: at(exp(3600)), key: s.keyOf(key)}
 		switch kind {
 		case 0, 1:
 			t.kind, claims["exp"], t.exp = "short", exp(life), at(exp(life))

@@ -16,11 +16,16 @@ import (
 )
 
 const (
-	soakAge, soakGrace = 500 * time.Millisecond, time.Second
+	// Grace is shorter than the timeout, so that a wait may outlast it.
+	soakAge, soakGrace = 500 * time.Millisecond, 600 * time.Millisecond
+	soakTimeout        = time.Second
 	soakHard           = 3 * time.Second
 	soakLeeway         = time.Second
 	// tick is the verifier's unit of time: it knows no smaller one.
 	tick = time.Microsecond
+	// lateness is how much later than it should an answer may come: the machine
+	// has other work, too.
+	lateness = 500 * time.Millisecond
 	// skew is how far PERS' clock may be from the verifier's.
 	skew = 100 * time.Millisecond
 )
@@ -48,6 +53,7 @@ type soakKey struct {
 
 type soakToken struct {
 	text    string
+	minted  moment
 	kind    string // "good", "short", "unpublished", or one of those that never pass
 	key     *soakKey
 	exp     moment
@@ -74,7 +80,7 @@ type instance struct {
 // note is what an instance has told, or was told, of a token.
 type note struct {
 	revoked event        // by Revoke
-	told    stamp        // when it had first told that PERS has revoked it
+	told    stamp        // when it had first told that PERS has revoked it, which is so for good
 	checked atomic.Int64 // the newest CheckedAt of a token with a known key
 }
 
@@ -102,14 +108,22 @@ type soakCall struct {
 	// checked is the CheckedAt that it had told for the token.
 	checked moment
 	left    bool // the caller's context has ended
-	claims  *persauth.Claims
-	err     error
+	// lied: PERS may have called any token bad since this one was made.
+	lied   bool
+	claims *persauth.Claims
+	err    error
 }
+
+// graceEnd is when the last verdict that was told is too old, grace included.
+func (c *soakCall) graceEnd() moment { return c.checked + soakAge + soakGrace }
 
 // wrong says what about the answer must not be, or nothing.
 func (c *soakCall) wrong() string {
 	if (c.err == nil) != (c.claims != nil) {
 		return "claims and an error, or neither"
+	}
+	if took := c.end - c.start; took > soakTimeout+lateness {
+		return fmt.Sprintf("it took %v", took)
 	}
 	if c.err == nil {
 		return c.wronglyAccepted()
@@ -183,7 +197,7 @@ func (c *soakCall) wronglyRefused() string {
 		if is(persauth.ErrUnavailable, persauth.ErrRejected) {
 			return "two answers"
 		}
-		if !here && !(asks && (atPERS || t.valid() && expired)) {
+		if !here && !(asks && (atPERS || t.valid() && (expired || c.lied))) {
 			return "as revoked, which it is not"
 		}
 		return ""
@@ -193,18 +207,20 @@ func (c *soakCall) wronglyRefused() string {
 		return c.unless(is(persauth.ErrSignature, persauth.ErrExpired, persauth.ErrUnknownKey, persauth.ErrRejected, persauth.ErrUnavailable))
 	case expired:
 		return c.unless(is(persauth.ErrExpired, persauth.ErrRejected, persauth.ErrUnknownKey, persauth.ErrUnavailable))
-	case c.told && asks, n.revoked.done.by(c.start - 1):
+	case c.told && asks && c.way != "live" && steady, n.revoked.done.by(c.start - 1):
 		return "as something else than revoked, which it is"
 	case c.left || closing:
 		return c.unless(is(persauth.ErrUnavailable, persauth.ErrUnknownKey) || atPERS)
 	case !asks:
 		return c.unless(!steady && is(persauth.ErrUnknownKey, persauth.ErrUnavailable))
 	case is(persauth.ErrRejected):
-		return c.unless(atPERS && !steady)
+		return c.unless((atPERS || c.lied) && !steady)
 	case atPERS:
 		return c.unless(is(persauth.ErrUnavailable))
-	case c.way != "live" && steady && c.checked != 0 && c.end < c.checked+soakAge+soakGrace:
+	case c.way != "live" && steady && c.checked != 0 && c.end < c.graceEnd():
 		return "a token that has grace"
+	case c.way != "live" && steady && c.checked != 0 && c.start < c.graceEnd() && c.end > c.graceEnd()+lateness:
+		return "after a wait that outlasted its grace"
 	}
 	return c.unless(is(persauth.ErrUnavailable))
 }
@@ -226,7 +242,7 @@ func (c *soakCall) learn() {
 			}
 		}
 	}
-	if errors.Is(c.err, persauth.ErrRevoked) && c.way != "trust" {
+	if errors.Is(c.err, persauth.ErrRevoked) && c.way != "trust" && c.token.revoked.done.by(c.start) {
 		n.told.set(c.end)
 	}
 }

@@ -85,8 +85,10 @@ type soak struct {
 
 	mu      sync.Mutex
 	random  *rand.Rand
-	faulty  bool // PERS has a fault
-	settled bool // the test has put PERS in a state, and disturb leaves it
+	faulty  bool   // PERS has a fault
+	lying   bool   // PERS refuses good tokens
+	lied    moment // until then it may have
+	settled bool   // the test has put PERS in a state, and disturb leaves it
 	keys    map[*persauthtest.Key]*soakKey
 	counts  map[string]int
 	wrongs  int
@@ -119,10 +121,10 @@ func newSoak(t *testing.T, seed uint64) *soak {
 func (s *soak) restart() {
 	in := &instance{notes: make(map[*soakToken]*note)}
 	with := func(cfg *persauth.Config) {
-		cfg.BaseURL, cfg.Now, cfg.Leeway, cfg.Timeout = s.server.URL, soakClock, soakLeeway, time.Second
+		cfg.BaseURL, cfg.Now, cfg.Leeway, cfg.Timeout = s.server.URL, soakClock, soakLeeway, soakTimeout
 		cfg.HTTPClient = &http.Client{Transport: &witness{s.transport, in}}
 		cfg.KeySoftAge, cfg.KeyHardAge, cfg.UnknownKeyInterval = time.Second, soakHard, time.Second
-		cfg.RevocationCallsPerHour, cfg.UnknownKeyCallsPerHour = 1e6, 1e6
+		cfg.RevocationCallsPerHour, cfg.UnknownKeyCallsPerHour = 1e9, 1e9
 	}
 	in.asking = s.pers.Verifier(with, func(cfg *persauth.Config) {
 		cfg.Revocation = persauth.RevocationEvery(soakAge).WithGrace(soakGrace)
@@ -250,9 +252,10 @@ func (s *soak) judge(c *soakCall, v *persauth.Verifier, patience time.Duration) 
 	}
 	c.end, c.left = soakNow(), ctx.Err() != nil
 	c.learn()
-	wrong := c.wrong()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c.lied = s.lying || s.lied > c.token.minted
+	wrong := c.wrong()
 	s.counts[c.kindOf()]++
 	if wrong != "" && s.wrongs < 5 {
 		s.wrongs++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -60,38 +61,50 @@ type KeyStatus struct {
 type RemoteStatus struct {
 	// UnknownKey: tokens whose key is in no key set.
 	UnknownKey CallStatus `json:"unknownKey"`
+	// RemoteAlgorithm: tokens of an algorithm that only PERS can check.
+	RemoteAlgorithm CallStatus `json:"remoteAlgorithm"`
 	// Revocation: tokens that may have been revoked since they were issued.
 	Revocation CallStatus `json:"revocation"`
 }
 
 // ByPurpose gives the status of each purpose under a name that fits a metric's
-// label: "unknown_key", "revocation".
+// label: "unknown_key", "remote_algorithm", "revocation".
 func (s RemoteStatus) ByPurpose() iter.Seq2[string, CallStatus] {
 	return func(yield func(string, CallStatus) bool) {
-		_ = yield("unknown_key", s.UnknownKey) && yield("revocation", s.Revocation)
+		_ = yield(forUnknownKey.String(), s.UnknownKey) && yield(forRemoteAlgorithm.String(), s.RemoteAlgorithm) &&
+			yield(forRevocation.String(), s.Revocation)
 	}
 }
 
 // CallStatus tells about the calls of PERS for one purpose.
 type CallStatus struct {
-	// Answering is false after a question that could not be put, or found no
-	// answer, until one does.
+	// Answering is true from an answer of PERS on, until a call could not be made
+	// or found no answer. It is false, too, before PERS was ever asked: Calls is
+	// the zero value then.
 	Answering bool `json:"answering"`
-	// Breaker is "closed" while questions are put, "open" when none are
-	// because PERS did not answer, and "half-open" while one tries.
+	// Breaker is "closed" while calls are made, "open" when none are because PERS
+	// did not answer, and "half-open" while one tries.
 	Breaker string `json:"breaker"`
-	// LastError says why the last question found no answer.
+	// PausedUntil is when the pause is over that PERS asked for (Retry-After), or
+	// the zero time.
+	PausedUntil time.Time `json:"pausedUntil,omitzero"`
+	// RateLimited is true when the last call got a 429: the calls that PERS allows
+	// to the project key are used up, by this service, by another of the tenant,
+	// or by somebody else who knows the key.
+	RateLimited bool `json:"rateLimited"`
+	// LastError says why the last call found no answer.
 	LastError string `json:"lastError,omitempty"`
-	// Calls counts questions since New.
+	// Calls counts calls since New.
 	Calls CallCounters `json:"calls"`
 }
 
-// CallCounters count questions to PERS about tokens.
+// CallCounters count calls of PERS about tokens.
 type CallCounters struct {
-	Asked      uint64 `json:"asked"`      // put to PERS
-	Withheld   uint64 `json:"withheld"`   // not put: budget, breaker, or a pause
-	Failures   uint64 `json:"failures"`   // without an answer
-	Mismatches uint64 `json:"mismatches"` // with one that could not be believed
+	Asked       uint64 `json:"asked"`       // made
+	Withheld    uint64 `json:"withheld"`    // not made: budget, share, breaker, or a pause
+	Failures    uint64 `json:"failures"`    // without an answer
+	RateLimited uint64 `json:"rateLimited"` // of these, with a 429
+	Mismatches  uint64 `json:"mismatches"`  // with an answer that contradicts itself or the token
 }
 
 // Counters count what a Verifier did since New.
@@ -122,9 +135,9 @@ func (v *Verifier) Status() Status {
 	s.CachedTokens = v.seen.len()
 	s.Counters.CacheHits = v.seen.found.sum()
 	s.DenyListed = v.denied.len()
-	if v.oracle != nil {
-		s.Remote = v.oracle.status()
-		s.NegativeCache = v.oracle.refused.len()
+	if v.introspector != nil {
+		s.Remote = v.introspector.status()
+		s.NegativeCache = v.introspector.negatives.len()
 	}
 	s.Counters.Verified = v.verified.Load()
 	s.Counters.Refused = make(map[string]uint64)
@@ -155,19 +168,22 @@ func (v *Verifier) countRefused(err error) {
 	v.refused[i].Add(1)
 }
 
-func (o *oracle) status() RemoteStatus {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return RemoteStatus{UnknownKey: o.lanes[forUnknownKey].status(), Revocation: o.lanes[forRevocation].status()}
-}
-
-// status is what Status shows. The caller holds the oracle's mu.
-func (l *lane) status() CallStatus {
-	s := CallStatus{Answering: !l.failing, Breaker: l.breaker.State().String(), Calls: l.counts}
-	if l.err != nil {
-		s.LastError = l.err.Error()
+func (i *introspector) status() RemoteStatus {
+	now := instantOf(i.now())
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	of := func(p purpose) CallStatus {
+		b := i.bulkheads[p]
+		s := CallStatus{Answering: b.answered && !b.failing, Breaker: b.breaker.State().String(), Calls: b.counts}
+		if until := max(i.pausedUntil, b.pausedUntil); until.ahead(now, maxRetryAfter) {
+			s.PausedUntil = until.time()
+		}
+		if b.err != nil {
+			s.LastError, s.RateLimited = b.err.Error(), statusOf(b.err) == http.StatusTooManyRequests
+		}
+		return s
 	}
-	return s
+	return RemoteStatus{UnknownKey: of(forUnknownKey), RemoteAlgorithm: of(forRemoteAlgorithm), Revocation: of(forRevocation)}
 }
 
 func (k *keyring) status(now instant) KeyStatus {

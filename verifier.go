@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Verifier verifies PERS tokens. Make one with [New] and keep it: it is safe for
@@ -23,11 +24,11 @@ type Verifier struct {
 	seen    *tokenTable
 	headers *bounded[*header] // by their segment: headers of tokens whose signature held
 
-	oracle     *oracle // nil: PERS is not asked about tokens
-	strangers  bool    // PERS is asked about tokens whose key is not at hand
-	revocation RevocationPolicy
-	denied     *denyList
-	watch      watchers
+	introspector *introspector // nil: PERS is not asked about tokens
+	strangers    bool          // PERS is asked about tokens whose key is not at hand
+	revocation   RevocationPolicy
+	denied       *denyList
+	watch        watchers
 
 	sources    []TokenSource
 	proofs     *proofs
@@ -67,7 +68,7 @@ func New(cfg Config) (*Verifier, error) {
 		onAccepted: cfg.OnAccepted,
 	}
 	if pers != nil && !cfg.Offline {
-		v.oracle = newOracle(pers, tree, &cfg, v.conclude)
+		v.introspector = newIntrospector(pers, &cfg, v)
 		v.strangers = cfg.UnknownKeyCallsPerHour != NoCalls
 	}
 	return v, nil
@@ -114,7 +115,7 @@ func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys
 	case r == nil:
 		t := v.take(token)
 		defer t.release()
-		return v.anew(ctx, t, keys, now, forUnknownKey)
+		return v.anew(ctx, t, keys, now, false)
 	case v.fresh(r, now):
 		return &r.claims, nil
 	}
@@ -122,22 +123,45 @@ func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys
 }
 
 // anew decides on a token: by the keys where that is possible, and by the word
-// of PERS where it is needed. why is the purpose of asking about a stranger's.
-func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, why purpose) (*Claims, error) {
+// of PERS where it is needed. vouched: PERS has accepted the token before.
+func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, vouched bool) (*Claims, error) {
 	f, err := v.local(ctx, t, keys, now)
 	if err != nil && !f.stranger {
 		return nil, err
 	}
 	r := v.record(t, f)
 	maxAge, ask := v.maxAge(r)
-	if v.oracle == nil || !ask {
+	if v.introspector == nil || !ask && !v.refusedByPERS(&r.claims) {
 		v.seen.put(r)
 		return &r.claims, nil
 	}
-	if !f.stranger {
-		why = forRevocation
+	claims, err := v.introspector.ask(ctx, r, f.purpose(t, vouched), now.add(-maxAge), f.deadline)
+	if f.stranger && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+		if late := v.byLateKeys(t, f); late != nil {
+			return late, nil
+		}
 	}
-	return v.oracle.ask(ctx, r, why, now.add(-maxAge))
+	return claims, err
+}
+
+// byLateKeys verifies a token, whose key was unknown, by a key set that came too
+// late to wait for it. It returns nil where that does not decide.
+func (v *Verifier) byLateKeys(t *parsed, f finding) *Claims {
+	now, keys := v.clock(), v.keys.current.Load()
+	if keys == f.keys || !keys.usable(now) {
+		return nil
+	}
+	key, err := keys.verify(t)
+	if err != nil || v.check(t, now) != nil {
+		return nil
+	}
+	f.keys, f.key = keys, key
+	r := v.record(t, f)
+	if _, ask := v.maxAge(r); ask || v.refusedByPERS(&r.claims) {
+		return nil
+	}
+	v.seen.put(r)
+	return &r.claims
 }
 
 // finding is what the keys at hand say of a token.
@@ -148,6 +172,21 @@ type finding struct {
 	// token. Then PERS may be asked.
 	stranger bool
 	denied   uint32 // the version of the deny list that it was held against
+	// deadline is when the caller has waited long enough for PERS, for keys and
+	// a verdict together. Zero: nothing was waited for.
+	deadline time.Time
+}
+
+// purpose is why PERS is asked about the token. Strangers must not keep one that
+// PERS has vouched for from being checked.
+func (f *finding) purpose(t *parsed, vouched bool) purpose {
+	switch {
+	case !f.stranger || vouched:
+		return forRevocation
+	case t.header.algorithm == nil:
+		return forRemoteAlgorithm
+	}
+	return forUnknownKey
 }
 
 // local applies all checks that need no word of PERS on the token.
@@ -168,9 +207,10 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		if err := v.check(t, now); err != nil {
 			return f, err
 		}
-		key, f.keys, err = v.findKey(ctx, t, keys, err)
+		f.deadline = time.Now().Add(v.keys.times.timeout)
+		key, f.keys, err = v.findKey(ctx, t, keys, err, f.deadline)
 		now = v.clock()
-		f.stranger = v.strangers && (f.keys != nil || t.header.algorithm == nil) &&
+		f.stranger = (v.strangers && f.keys != nil || t.header.algorithm == nil) &&
 			(errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
 	}
 	f.key = key
@@ -204,7 +244,7 @@ func (v *Verifier) InsecureVerifySignatureOnly(ctx context.Context, token string
 	keys := v.keys.held(v.clock())
 	_, err := keys.verify(t)
 	if errors.Is(err, ErrUnknownKey) {
-		_, _, err = v.findKey(ctx, t, keys, err)
+		_, _, err = v.findKey(ctx, t, keys, err, time.Now().Add(v.keys.times.timeout))
 	}
 	if err != nil {
 		return nil, err
@@ -224,8 +264,8 @@ func (v *Verifier) Warm(ctx context.Context) error { return v.keys.warm(ctx) }
 func (v *Verifier) Close() {
 	v.watch.close()
 	v.keys.close()
-	if v.oracle != nil {
-		v.oracle.close()
+	if v.introspector != nil {
+		v.introspector.close()
 	}
 }
 
@@ -337,14 +377,23 @@ func (s *keySet) unknownKey(h *header) error {
 
 // findKey looks for a key that is not at hand: in the key set of PERS as it is
 // now. unknown is returned where it is not there either.
-func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown error) (*publicKey, *keySet, error) {
+func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown error, deadline time.Time) (*publicKey, *keySet, error) {
 	if t.header.algorithm == nil {
 		return nil, keys, unknown // no key set will ever have it
 	}
+	if v.strangers && keys != nil {
+		// Half of the time is for the verdict that is asked for after this. The
+		// refresh goes on, and its key counts also when it comes later.
+		deadline = deadline.Add(-v.keys.times.timeout / 2)
+	} else {
+		deadline = deadline.Add(lastMoment) // the refresh ends by itself, and says why
+	}
+	waiting, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	// Twice, because a refresh that was under way already may have been
 	// answered before the key came.
 	for range 2 {
-		newer, unavailable := v.keys.renew(ctx, keys)
+		newer, unavailable := v.keys.renew(waiting, keys)
 		if newer != nil && newer != keys {
 			keys = newer
 			key, err := keys.verify(t)

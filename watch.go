@@ -62,6 +62,9 @@ func (v *Verifier) ended(w *watched, now instant) error {
 		if v.deniedNow(c, now) {
 			return withKeyID(errRevoked("this service"), kid)
 		}
+		if v.refusedByPERS(c) {
+			return withKeyID(errRevoked("PERS"), kid)
+		}
 		w.denied = version
 	}
 	return nil

@@ -1,0 +1,223 @@
+package persauth
+
+// What each purpose of asking PERS about tokens has for itself: a budget of calls,
+// a share of it for each subject, and a circuit breaker. So a flood of strangers
+// never keeps a known caller from being checked, and one caller none of the others.
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// purpose is why PERS is asked about a token.
+type purpose int
+
+const (
+	forUnknownKey purpose = iota
+	forRemoteAlgorithm
+	forRevocation
+	purposes
+)
+
+// String is fit for the label of a metric.
+func (p purpose) String() string {
+	return [...]string{"unknown_key", "remote_algorithm", "revocation"}[p]
+}
+
+const (
+	// breakerFailures in a row open a breaker for breakerPause.
+	breakerFailures = 5
+	breakerPause    = 10 * time.Second
+	// callShare is the part of a budget that one subject can take: one in so
+	// many calls, but never less than subjectPerHour.
+	callShare      = 8
+	subjectPerHour = 60
+	// sharesKept is how many subjects are remembered at least, by purpose. One
+	// that is forgotten starts again with a full share.
+	sharesKept = 1024
+	// keyRefusals is how many subjects must have got a 401 or 403, with no 2xx
+	// between, before these count as said of the project key.
+	keyRefusals = 3
+)
+
+// bulkhead is what a purpose has for itself. All but the breaker is guarded by the
+// introspector's mu.
+type bulkhead struct {
+	breaker *gobreaker.CircuitBreaker[answer]
+	budget  *budget
+	shares  *bounded[*budget] // by subject
+
+	answered    bool    // PERS has answered at least once
+	failing     bool    // the last call found no answer, or could not be made
+	pausedUntil instant // PERS asked for a pause of these calls
+	unwelcome   map[tokenDigest]struct{}
+	counts      CallCounters
+	err         error           // of the last call; nil if it was answered
+	reported    gobreaker.State // what the log was told last
+}
+
+func newBulkhead(perHour float64) *bulkhead {
+	return &bulkhead{
+		breaker:     gobreaker.NewCircuitBreaker[answer](breakerSettings),
+		budget:      newBudget(perHour, perHour/60), // a minute's worth may come at once
+		shares:      newBounded[*budget](sharesKept),
+		pausedUntil: noInstant,
+		unwelcome:   make(map[tokenDigest]struct{}),
+	}
+}
+
+var breakerSettings = gobreaker.Settings{
+	Timeout:     breakerPause,
+	ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
+	IsExcluded: func(err error) bool {
+		var blamed *blamedError
+		return errors.As(err, &blamed) && blamed.blame != blamePERS
+	},
+}
+
+// blame says what a call that failed is evidence of.
+type blame int
+
+const (
+	blamePERS   blame = iota // PERS, or the way there, is in trouble
+	blameToken               // PERS does not like this token: that says nothing about its health
+	blameNobody              // this process stood still meanwhile
+)
+
+// blamedError is an error of a call, with what it is evidence of.
+type blamedError struct {
+	error
+	blame blame
+}
+
+func (e *blamedError) Unwrap() error { return e.error }
+
+// statusOf returns the status that PERS failed a call with, or 0.
+func statusOf(err error) statusError {
+	var status statusError
+	_ = errors.As(err, &status)
+	return status
+}
+
+// refusesKey reports whether an error can mean that PERS does not accept the
+// project key.
+func refusesKey(err error) bool {
+	status := statusOf(err)
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
+}
+
+// blameOf judges a call about a subject that failed. An odd token may well get a
+// 4xx, and must not let a stranger open the breaker or bring about a pause. A 401
+// or 403 is about the project key when several subjects get it, or when the key
+// set is refused as well.
+func (b *bulkhead) blameOf(err error, subject tokenDigest, keysRefused bool) blame {
+	status := statusOf(err)
+	switch {
+	case status < 400 || status > 499 || status == http.StatusTooManyRequests:
+		return blamePERS
+	case !refusesKey(err):
+		return blameToken
+	}
+	if len(b.unwelcome) < keyRefusals {
+		b.unwelcome[subject] = struct{}{}
+	}
+	if keysRefused || len(b.unwelcome) == keyRefusals {
+		return blamePERS
+	}
+	return blameToken
+}
+
+// refusesKey reports whether the last refresh failed because PERS does not accept
+// the project key.
+func (k *keyring) refusesKey() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return refusesKey(k.lastError)
+}
+
+// permit takes a call out of the budgets, or returns why it may not be made now.
+// The caller holds mu.
+func (i *introspector) permit(call *inflightCall, now instant) error {
+	b := i.bulkheads[call.why]
+	e := &Error{Check: "remote", Want: "a call of PERS", Err: ErrUnavailable}
+	others := true // they are concerned, too
+	switch {
+	case i.closed:
+		e.Got = "a verifier that is closed"
+	case i.pausedUntil.ahead(now, maxRetryAfter): // a clock may be put back
+		e.Got, e.RetryAfter = "the calls of the project key are used up, says PERS", i.pausedUntil.time().Sub(now.time())
+	case b.pausedUntil.ahead(now, maxRetryAfter):
+		e.Got, e.RetryAfter = "PERS has asked for a pause", b.pausedUntil.time().Sub(now.time())
+	case b.breaker.State() == gobreaker.StateOpen:
+		e.Got, e.RetryAfter = "PERS has not answered for a while", breakerPause
+	default:
+		usedUp := b.take(call.subject, now)
+		if usedUp == nil {
+			return nil
+		}
+		e.Got, e.RetryAfter = "the budget of calls is used up", usedUp.wait()
+		if others = usedUp == b.budget; !others {
+			e.Got = "the subject's share of the calls is used up"
+		}
+	}
+	b.counts.Withheld++
+	b.failing = b.failing || others
+	return e
+}
+
+// settle notes how a call ended. It reports whether PERS has begun to limit all
+// calls. The caller holds mu.
+func (i *introspector) settle(b *bulkhead, err error, blame blame, now instant) (limited bool) {
+	mismatch := errors.Is(err, ErrRemoteMismatch)
+	if mismatch || !errors.Is(err, ErrUnavailable) { // a 2xx: the project key is accepted
+		for _, each := range i.bulkheads {
+			clear(each.unwelcome)
+		}
+	}
+	if b.err = err; !errors.Is(err, ErrUnavailable) {
+		b.answered, b.failing, b.err = true, false, nil
+		return false
+	}
+	if blame == blameNobody {
+		return false
+	}
+	b.failing = blame == blamePERS // or one odd token would bring grace to all
+	b.answered = b.answered || !b.failing
+	if mismatch {
+		b.counts.Mismatches++
+	} else {
+		b.counts.Failures++
+	}
+	var e *Error
+	switch {
+	case blame != blamePERS || !errors.As(err, &e):
+	case statusOf(err) == http.StatusTooManyRequests:
+		b.counts.RateLimited++
+		limited = !i.pausedUntil.ahead(now, maxRetryAfter)
+		i.pausedUntil = extendPause(i.pausedUntil, now, e.RetryAfter)
+		return limited && e.RetryAfter > 0
+	case e.RetryAfter > 0:
+		b.pausedUntil = extendPause(b.pausedUntil, now, e.RetryAfter)
+	}
+	return false
+}
+
+// extendPause returns the end of a pause that may be under way already. One from before
+// a clock was put back is over.
+func extendPause(until, now instant, pause time.Duration) instant {
+	if !until.ahead(now, maxRetryAfter) {
+		until = noInstant
+	}
+	return max(until, now.add(pause))
+}
+
+// failing reports whether the last call for a purpose found no answer, or could
+// not be made.
+func (i *introspector) failing(p purpose) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.bulkheads[p].failing
+}
