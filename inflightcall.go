@@ -34,12 +34,10 @@ func newCall(about *remembered, why purpose) *inflightCall {
 // subjectOf identifies who a token was issued to: a subject of a tenant, or the
 // token where it names none.
 func subjectOf(about *remembered) tokenDigest {
-	c := &about.claims
-	if c.Subject() == "" {
+	if about.claims.Subject() == "" {
 		return digestToken(about.claims.signingInput())
 	}
-	tenant := digestToken(c.TenantID())
-	return digestToken(string(tenant[:]) + c.Subject())
+	return subjectDigest(nil, &about.claims)
 }
 
 // join returns the call to wait for: the one under way about the token, the one

@@ -248,6 +248,7 @@ func TestPERSDown(t *testing.T) {
 	// What labels are made of is fixed, and fit for queries: words without spaces.
 	page := httptest.NewRecorder()
 	e.adminHandler(new(atomic.Bool)).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	assert.NotContains(t, page.Body.String(), "persauth_pers_answering{", "PERS was not asked about tokens yet")
 	purposes := map[string]bool{}
 	for _, label := range regexp.MustCompile(`(\w+)="([^"]*)"`).FindAllStringSubmatch(page.Body.String(), -1) {
 		if label[1] == "purpose" {
@@ -257,7 +258,7 @@ func TestPERSDown(t *testing.T) {
 			assert.Regexp(t, "^[a-z_]+$", label[2], label[1])
 		}
 	}
-	assert.Equal(t, map[string]bool{"unknown_key": true, "revocation": true}, purposes)
+	assert.Equal(t, map[string]bool{"unknown_key": true, "remote_algorithm": true, "revocation": true}, purposes)
 }
 
 // Nothing that a client sends gets into logs and labels.

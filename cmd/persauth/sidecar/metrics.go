@@ -68,10 +68,11 @@ var (
 	descRemembered = prometheus.NewDesc("persauth_remembered_tokens", "Verified tokens that are remembered.", nil, nil)
 	descAnswering  = prometheus.NewDesc("persauth_pers_answering", "1 while PERS answers questions about tokens, by purpose.", []string{"purpose"}, nil)
 	descAsked      = prometheus.NewDesc("persauth_pers_calls_total", "Questions to PERS about tokens, by purpose.", []string{"purpose"}, nil)
+	descLimited    = prometheus.NewDesc("persauth_pers_rate_limited_total", "Calls of PERS that got a 429: those of the project key are used up.", []string{"purpose"}, nil)
 )
 
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descReady, descKeys, descStale, descRefreshes, descFailures, descRemembered, descAnswering, descAsked} {
+	for _, d := range []*prometheus.Desc{descReady, descKeys, descStale, descRefreshes, descFailures, descRemembered, descAnswering, descAsked, descLimited} {
 		ch <- d
 	}
 }
@@ -94,8 +95,11 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		return // PERS is not asked
 	}
 	for purpose, remote := range s.Remote.ByPurpose() {
-		gauge(descAnswering, oneIf(remote.Answering), purpose)
+		if remote.Calls != (persauth.CallCounters{}) { // else nobody knows yet
+			gauge(descAnswering, oneIf(remote.Answering), purpose)
+		}
 		counter(descAsked, remote.Calls.Asked, purpose)
+		counter(descLimited, remote.Calls.RateLimited, purpose)
 	}
 }
 
