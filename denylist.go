@@ -114,6 +114,9 @@ func (r *Revocation) names() (denyNames, error) {
 func checkToken(token string) error {
 	s, err := split(token)
 	if err == nil && strings.ContainsFunc(s.signingInput, notInToken) {
+		if err = schemeBefore(token); err != nil {
+			return err
+		}
 		err = &Error{Check: "encoding", Want: "base64url and dots", Got: "another character", Err: ErrMalformed}
 	}
 	return err
