@@ -53,6 +53,7 @@ func (x *exchange) send(a reply) {
 	for name, value := range a.header {
 		x.w.Header().Set(name, value)
 	}
+	x.w.Header().Set("Date", x.server.iss.clock.Now().UTC().Format(http.TimeFormat)) // PERS has one clock
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	x.w.WriteHeader(a.status)

@@ -4,6 +4,7 @@ package persauthtest
 
 import (
 	"context"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +40,7 @@ func (iss *Issuer) BoundTokenSource(client *DPoPClient, claims any) *TokenSource
 
 // Authorize returns the values of the headers Authorization and DPoP for a
 // request. The second is empty where the tokens are bound to no key.
-func (s *TokenSource) Authorize(_ context.Context, method, url, nonce string) (authorization, proof string, err error) {
+func (s *TokenSource) Authorize(_ context.Context, method string, target *url.URL, nonce string) (authorization, proof string, err error) {
 	token, err := s.AccessToken()
 	if err != nil || s.client == nil {
 		return "Bearer " + token, "", err
@@ -48,9 +49,9 @@ func (s *TokenSource) Authorize(_ context.Context, method, url, nonce string) (a
 	if nonce != "" {
 		changes = append(changes, ProofClaim("nonce", nonce))
 	}
-	target, _, _ := strings.Cut(url, "#")
-	target, _, _ = strings.Cut(target, "?") // RFC 9449 §4.2
-	return "DPoP " + token, s.client.Proof(method, target, token, changes...), nil
+	address := *target
+	address.RawQuery, address.ForceQuery, address.Fragment, address.RawFragment = "", false, "", "" // RFC 9449 §4.2
+	return "DPoP " + token, s.client.Proof(method, address.String(), token, changes...), nil
 }
 
 // Renew is told that a service did not accept a token, and makes another one.

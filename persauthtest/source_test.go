@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,13 +20,15 @@ func base64URL(segment string) (string, error) {
 	return string(raw), err
 }
 
+var target = &url.URL{Scheme: "https", Host: "api.example.com", Path: "/"}
+
 func TestTokenSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		iss := persauthtest.NewIssuer(t)
 		v := iss.Verifier()
 		source := iss.TokenSource(map[string]any{"sub": "ann"})
 		verify := func() string {
-			authorization, proof, err := source.Authorize(t.Context(), "GET", "https://api.example.com/", "")
+			authorization, proof, err := source.Authorize(t.Context(), "GET", target, "")
 			require.NoError(t, err)
 			assert.Empty(t, proof)
 			r := httptest.NewRequest("GET", "https://api.example.com/", nil)
@@ -51,7 +54,7 @@ func TestTokenSource(t *testing.T) {
 
 		away := errors.New("away")
 		source.Fail(away)
-		_, _, err := source.Authorize(t.Context(), "GET", "https://api.example.com/", "")
+		_, _, err := source.Authorize(t.Context(), "GET", target, "")
 		assert.ErrorIs(t, err, away)
 		assert.ErrorIs(t, source.Renew(t.Context(), first), away)
 		source.Fail(nil)
@@ -68,7 +71,7 @@ func TestBoundTokenSource(t *testing.T) {
 	source := iss.BoundTokenSource(iss.DPoPClient("ES256"), nil)
 	try := func(nonce string) (string, error) {
 		r := httptest.NewRequest("GET", "https://api.example.com/orders?page=2#3", nil)
-		authorization, proof, err := source.Authorize(t.Context(), r.Method, "https://api.example.com/orders?page=2#3", nonce)
+		authorization, proof, err := source.Authorize(t.Context(), r.Method, r.URL, nonce)
 		require.NoError(t, err)
 		r.Header.Set("Authorization", authorization)
 		r.Header.Set("DPoP", proof)

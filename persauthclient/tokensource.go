@@ -1,0 +1,351 @@
+package persauthclient
+
+// A session that stays fresh: what a program asks of it.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/persauth/persauth"
+	"golang.org/x/oauth2"
+)
+
+const (
+	opToken = "token"
+	opStore = "store"
+
+	defaultTimeout = 10 * time.Second
+	// closingWait is how long a caller waits for the next token while its own may
+	// expire on the way.
+	closingWait = time.Second
+	// renewEvery is how often a service can make a token be refreshed by refusing
+	// it: one that refuses every token must not use up PERS' calls.
+	renewEvery = 30 * time.Second
+)
+
+// Config configures a [TokenSource].
+type Config struct {
+	// Client calls PERS. It is needed. Its Key binds the tokens, where it is set.
+	Client *Client
+	// Store keeps the session. nil: in memory.
+	Store Store
+	// SignIn is asked for a provider's token when there is no session, or it has
+	// ended. nil: then the error is [ErrSignIn], and a person has to sign in: see
+	// [TokenSource.SignIn].
+	SignIn func(ctx context.Context) (Request, error)
+	// BindTo, "ES256" or "EdDSA", makes a key for each session, which its tokens
+	// are bound to, and keeps it in the store. It takes the place of Client.Key.
+	BindTo string
+
+	// Verifier checks each token before it is used. nil: only what an unverified
+	// token says is held against what was asked for, and against the session's
+	// tokens before it.
+	Verifier *persauth.Verifier
+	// Tenant, Business and AuthType are what tokens must be for; empty ones are
+	// not checked. They need a Verifier.
+	Tenant, Business string
+	AuthType         persauth.AuthType
+
+	// Timeout is how long a caller waits for a token, when there is none to use
+	// meanwhile. Default 10 s. PERS is waited for longer, in the background: an
+	// answer that nobody waits for is a refresh token that is lost.
+	Timeout time.Duration
+	// Logger hears of refreshes that fail. nil: none does. See [TokenSource.Status].
+	Logger *slog.Logger
+}
+
+// TokenSource keeps a session fresh, for any number of goroutines: make one and
+// share it. It is a [Source], and an [oauth2.TokenSource].
+//
+// A token is refreshed when the first request comes after about 80 % of its life,
+// in the background: requests are served from the token that there is while it
+// lives. One refresh runs at a time, for all goroutines and, with a [FileStore],
+// for all processes. Between requests nothing runs: see [TokenSource.Run].
+type TokenSource struct {
+	cfg     Config
+	account string
+	log     *slog.Logger
+	now     func() time.Time
+
+	current atomic.Pointer[held] // nil: none yet
+
+	mu        sync.Mutex // guards what follows; never held across I/O
+	closed    bool
+	flight    *flight // the one under way, or nil
+	failure   failure // the last one; its err is nil after a success
+	renewedAt time.Time
+	running   sync.WaitGroup
+
+	// Of the flight under way alone:
+	ended      string   // the refresh token that PERS refused
+	distrusted string   // the access token that was not what it should be
+	unsaved    *session // what the store did not take, or nil
+	replaced   string   // the refresh token that the store has in its place
+}
+
+// Format writes nothing of the session, for every verb.
+func (s *TokenSource) Format(f fmt.State, _ rune) { fmt.Fprint(f, "a token source") }
+
+var (
+	_ Source             = (*TokenSource)(nil)
+	_ oauth2.TokenSource = (*TokenSource)(nil)
+)
+
+// NewTokenSource checks the configuration, and does no I/O.
+func NewTokenSource(cfg Config) (*TokenSource, error) {
+	var wrong []error
+	fail := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("persauthclient: "+format, args...))
+	}
+	base := ""
+	if cfg.Client == nil {
+		fail("Client is missing")
+	} else {
+		var err error
+		if base, err = cfg.Client.base(); err != nil {
+			fail("%w", err)
+		}
+	}
+	switch cfg.BindTo {
+	case "", algES256, algEdDSA:
+	default:
+		fail("BindTo is neither ES256 nor EdDSA")
+	}
+	if cfg.BindTo != "" && cfg.Client != nil && cfg.Client.Key != nil {
+		fail("both BindTo and Client.Key say what tokens are bound to")
+	}
+	if cfg.Verifier == nil && (cfg.Tenant != "" || cfg.Business != "" || cfg.AuthType != "") {
+		fail("Tenant, Business and AuthType need a Verifier: without one nobody knows that a token says the truth")
+	}
+	if cfg.Timeout < 0 {
+		fail("Timeout is negative")
+	}
+	if wrong != nil {
+		return nil, errors.Join(wrong...)
+	}
+	if cfg.Store == nil {
+		cfg.Store = new(MemoryStore)
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &TokenSource{cfg: cfg, account: account(base, cfg.Client.ProjectKey), log: log, now: cfg.Client.now}, nil
+}
+
+// AccessToken returns a token to use now, for those who make their own requests.
+// One that is bound to a key is of no use without proofs: see
+// [TokenSource.Authorize].
+//
+// The error is [ErrSignIn], [ErrUnavailable], [ErrAnswer] or [ErrStore]; it holds
+// the error of ctx where that ended first.
+func (s *TokenSource) AccessToken(ctx context.Context) (string, error) {
+	h, err := s.get(ctx)
+	if err != nil {
+		return "", err
+	}
+	return h.AccessToken, nil
+}
+
+// Token is for those who take an [oauth2.TokenSource]. It is
+// [TokenSource.AccessToken] without a context, and [ErrBound] for a token that is
+// bound to a key: nobody there makes proofs.
+func (s *TokenSource) Token() (*oauth2.Token, error) {
+	h, err := s.get(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	if h.key != nil {
+		return nil, &Error{Op: opToken, Got: "use a Transport, which makes proofs", Err: ErrBound}
+	}
+	return &oauth2.Token{AccessToken: h.AccessToken, TokenType: "Bearer", Expiry: h.expiresAt}, nil
+}
+
+// Authorize returns the headers Authorization and DPoP for one request: see
+// [Source].
+func (s *TokenSource) Authorize(ctx context.Context, method string, target *url.URL, nonce string) (authorization, proof string, err error) {
+	h, err := s.get(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	return h.authorize(method, target, nonce, s.now)
+}
+
+// Renew refreshes a token that a service did not accept, whenever it would
+// expire: at most once in 30 s.
+func (s *TokenSource) Renew(ctx context.Context, authorization string) error {
+	if h := s.current.Load(); h != nil && h.authorization != authorization {
+		return nil // it is another one already
+	}
+	f := s.join(s.now(), refreshRefused)
+	if f == nil {
+		return errNotRenewed
+	}
+	if err := s.wait(ctx, f, s.cfg.Timeout); err != nil {
+		return err
+	}
+	if h := s.current.Load(); h == nil || h.authorization == authorization {
+		return errNotRenewed
+	}
+	return nil
+}
+
+// get returns the token to use now.
+func (s *TokenSource) get(ctx context.Context) (*held, error) {
+	now := s.now()
+	if h := s.current.Load(); h != nil && h.fresh(now) {
+		return h, nil
+	}
+	return s.refreshed(ctx, now)
+}
+
+// refreshed starts a refresh, or finds the one under way, and waits for it only
+// where there is no token to use meanwhile.
+func (s *TokenSource) refreshed(ctx context.Context, now time.Time) (*held, error) {
+	f := s.join(now, refreshDue)
+	h := s.current.Load()
+	switch {
+	case h != nil && h.fresh(now):
+		return h, nil // another caller was faster
+	case h.alive(now) && (f == nil || !h.closing(now)):
+		return h, nil
+	case h.alive(now):
+		if err := s.wait(ctx, f, closingWait); ctx.Err() != nil {
+			return nil, err
+		}
+		return s.use() // the next one, or the same
+	case f == nil:
+		return nil, s.paused(now)
+	}
+	err := s.wait(ctx, f, s.cfg.Timeout)
+	switch {
+	case !f.refreshes && f.ended():
+		return s.get(ctx) // somebody signed in or out, or tried to
+	case err != nil:
+		return nil, err
+	}
+	return s.use()
+}
+
+// use returns the token that there is.
+func (s *TokenSource) use() (*held, error) {
+	if h := s.current.Load(); h != nil {
+		return h, nil
+	}
+	return nil, s.signInError(nil)
+}
+
+// wait waits for a flight, for so long or until ctx ends. The flight goes on.
+func (s *TokenSource) wait(ctx context.Context, f *flight, limit time.Duration) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return &Error{Op: opToken, Err: ErrUnavailable, Cause: ctx.Err()}
+	case <-timer.C:
+		return &Error{Op: opToken, Got: fmt.Sprintf("no token after %v", limit), Err: ErrUnavailable, RetryAfter: time.Second}
+	}
+}
+
+// SignIn exchanges a provider's token, and keeps the session in place of the one
+// before. The errors are those of [Client.Exchange], [ErrAnswer] where the tokens
+// are not what the Config asks for, and [ErrStore].
+func (s *TokenSource) SignIn(ctx context.Context, request Request) error {
+	f, err := s.begin(ctx, func(ctx context.Context) error { return s.signIn(ctx, request) })
+	if err != nil {
+		return err
+	}
+	return s.wait(ctx, f, callLimit)
+}
+
+// SignOut forgets the session, here and in the store. PERS documents no way to
+// end it there: the tokens stay good until they expire.
+func (s *TokenSource) SignOut(ctx context.Context) error {
+	f, err := s.begin(ctx, s.signOut)
+	if err != nil {
+		return err
+	}
+	return s.wait(ctx, f, callLimit)
+}
+
+// Run refreshes the session when it is due, also while there are no requests, so
+// that its refresh token does not expire unused. It returns when ctx ends, with
+// its error.
+func (s *TokenSource) Run(ctx context.Context) error {
+	for {
+		_, _ = s.get(ctx) // its error is in Status, and in the log
+		pause := time.Second
+		if h := s.current.Load(); h != nil {
+			// At most a minute, because the machine may sleep, or its clock step.
+			pause = min(max(h.dueAt.Sub(s.now()), time.Second), time.Minute)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// Close waits for the refresh under way, so that its answer is not lost.
+// Afterwards nobody is asked, and the token that is held is used while it lives.
+func (s *TokenSource) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.running.Wait()
+}
+
+// Status is the state of a [TokenSource], for a readiness probe or an operator.
+// It holds no token.
+type Status struct {
+	// Ready is true while there is a token that has not expired.
+	Ready bool `json:"ready"`
+	// ExpiresAt is when it expires, and DueAt when it is to be refreshed.
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	DueAt     time.Time `json:"dueAt,omitzero"`
+	// Refreshable is true where the session has a refresh token.
+	Refreshable bool `json:"refreshable"`
+	// Bound is the thumbprint of the key that the token is bound to, or empty.
+	Bound string `json:"bound,omitempty"`
+	// Refreshing is true while a refresh is under way.
+	Refreshing bool `json:"refreshing"`
+	// LastError says why the last refresh failed; empty when it did not. After
+	// NextAttempt it is tried again.
+	LastError   string    `json:"lastError,omitempty"`
+	NextAttempt time.Time `json:"nextAttempt,omitzero"`
+}
+
+// Status returns the state of the source. It never waits.
+func (s *TokenSource) Status() Status {
+	now := s.now()
+	var status Status
+	h := s.current.Load()
+	if h != nil {
+		status = Status{Ready: h.alive(now), ExpiresAt: h.expiresAt, DueAt: h.dueAt, Refreshable: h.RefreshToken != ""}
+		if h.key != nil {
+			status.Bound = h.key.thumbprint
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status.Refreshing = s.flight != nil
+	if s.failure.err != nil {
+		status.LastError = s.failure.err.Error()
+		status.NextAttempt = s.failure.at.Add(s.failure.pause(h.alive(now)))
+	}
+	return status
+}
