@@ -5,6 +5,7 @@ package persauthclient_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -146,3 +147,16 @@ func silent(t testing.TB, text string, secrets ...string) {
 }
 
 var bg = context.Background()
+
+// refreshTokenIn reads the refresh token that a store keeps.
+func refreshTokenIn(t testing.TB, store persauthclient.Store) string {
+	t.Helper()
+	kept, err := store.Load(bg)
+	require.NoError(t, err)
+	var s struct {
+		RefreshToken string `json:"refreshToken"`
+	}
+	require.NoError(t, json.Unmarshal(kept, &s))
+	require.NotEmpty(t, s.RefreshToken)
+	return s.RefreshToken
+}

@@ -111,7 +111,7 @@ func (s *TokenSource) launch(do func(context.Context) error, refreshes bool) *fl
 		err := do(ctx)
 		s.mu.Lock()
 		if refreshes || err == nil {
-			s.settle(err)
+			err = s.settle(err)
 		}
 		s.flight, f.err = nil, err
 		close(f.done)
@@ -145,11 +145,12 @@ func (s *TokenSource) begin(ctx context.Context, do func(context.Context) error)
 	}
 }
 
-// settle notes how a flight ended. The caller holds mu.
-func (s *TokenSource) settle(err error) {
+// settle notes how a flight ended, and returns what those are told who waited for
+// it. The caller holds mu.
+func (s *TokenSource) settle(err error) error {
 	if err == nil {
 		s.failure = failure{}
-		return
+		return nil
 	}
 	f := failure{err: err, at: s.now(), count: s.failure.count + 1, ended: errors.Is(err, ErrSignIn)}
 	f.next = min(firstPause<<min(f.count-1, 10), longPause)
@@ -162,6 +163,12 @@ func (s *TokenSource) settle(err error) {
 		f.next, f.asked = endedPause, 0
 	}
 	s.failure = f
+	if e != nil && e.Err == ErrUnavailable && e.RetryAfter == 0 {
+		told := *e
+		told.RetryAfter = f.pause(false)
+		return &told
+	}
+	return err
 }
 
 // paused is the error while nothing is tried.
@@ -250,11 +257,16 @@ func (s *TokenSource) change(ctx context.Context, kept []byte, why reason) (next
 }
 
 // usable reports whether a session that is kept spares a call of PERS: another
-// process was faster, or the program has just started.
+// process was faster, the program has just started, or it is only to be saved.
 func (s *TokenSource) usable(h *held, why reason) bool {
 	current := s.current.Load()
-	return h.fresh(s.now()) && h.AccessToken != s.distrusted &&
-		(why == refreshDue || current == nil || h.AccessToken != current.AccessToken)
+	switch {
+	case !h.fresh(s.now()) || h.AccessToken == s.distrusted:
+		return false
+	case current == nil || h.AccessToken != current.AccessToken:
+		return true
+	}
+	return why == refreshDue && !current.doubtful
 }
 
 // replace gets the session after h, which is nil where there is none that can be

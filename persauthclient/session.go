@@ -81,7 +81,8 @@ type held struct {
 	closingAt time.Time // when it may expire on the way
 	expiresAt time.Time
 
-	problem error // why the token is not used; nil for most
+	problem  error // why the token is not used; nil for most
+	doubtful bool  // the clock went back since: its times mean nothing
 }
 
 // hold prepares a session for use.

@@ -74,6 +74,7 @@ type TokenSource struct {
 	now     func() time.Time
 
 	current atomic.Pointer[held] // nil: none yet
+	latest  atomic.Int64         // when a token was asked for last, in Unix nanoseconds, give or take a second
 
 	mu        sync.Mutex // guards what follows; never held across I/O
 	closed    bool
@@ -202,10 +203,26 @@ func (s *TokenSource) Renew(ctx context.Context, authorization string) error {
 // get returns the token to use now.
 func (s *TokenSource) get(ctx context.Context) (*held, error) {
 	now := s.now()
+	s.watch(now)
 	if h := s.current.Load(); h != nil && h.fresh(now) {
 		return h, nil
 	}
 	return s.refreshed(ctx, now)
+}
+
+// watch sees a clock that goes back. How long the token still lives is unknown
+// then: it is refreshed now, and used meanwhile.
+func (s *TokenSource) watch(now time.Time) {
+	at := now.UnixNano()
+	past := s.latest.Load() - at
+	switch h := s.current.Load(); {
+	case past < -int64(clockSlack):
+		s.latest.Store(at)
+	case past > 2*int64(clockSlack) && s.latest.CompareAndSwap(past+at, at) && h != nil:
+		stale := *h
+		stale.dueAt, stale.doubtful = time.Time{}, true
+		s.current.CompareAndSwap(h, &stale)
+	}
 }
 
 // refreshed starts a refresh, or finds the one under way, and waits for it only

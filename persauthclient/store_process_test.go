@@ -1,4 +1,0 @@
-package persauthclient_test
-
-func shareStore() (string, bool) { return "", false }
-func runShared(string)           {}
