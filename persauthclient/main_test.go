@@ -38,6 +38,7 @@ var target = &url.URL{Scheme: "https", Host: "api.example.com", Path: "/orders"}
 type pers struct {
 	*persauthtest.Server
 	iss *persauthtest.Issuer
+	v   *persauth.Verifier
 }
 
 // inBubble runs a test with a fake PERS and a clock that only sleeping moves.
@@ -45,7 +46,7 @@ func inBubble(t *testing.T, test func(t *testing.T, p pers), options ...persauth
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		iss := persauthtest.NewIssuer(t)
-		test(t, pers{persauthtest.NewServer(t, iss, append(options, persauthtest.InMemory())...), iss})
+		test(t, pers{persauthtest.NewServer(t, iss, append(options, persauthtest.InMemory())...), iss, iss.Verifier()})
 	})
 }
 
@@ -84,7 +85,7 @@ func (p pers) good(t testing.TB, s *persauthclient.TokenSource) string {
 	t.Helper()
 	token, err := s.AccessToken(t.Context())
 	require.NoError(t, err)
-	_, err = p.iss.Verifier().InsecureVerifySignatureOnly(t.Context(), token)
+	_, err = p.v.InsecureVerifySignatureOnly(t.Context(), token)
 	require.NoError(t, err)
 	return token
 }
@@ -118,6 +119,9 @@ func (h roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	served := r.Clone(r.Context())
 	served.RequestURI, served.Host = r.URL.RequestURI(), r.URL.Host
+	if served.Method == "" {
+		served.Method = http.MethodGet // as it is sent
+	}
 	if served.Body == nil {
 		served.Body = http.NoBody
 	}

@@ -28,7 +28,7 @@ import (
 // onSocket is a fake PERS that other processes reach.
 func onSocket(t *testing.T) pers {
 	iss := persauthtest.NewIssuer(t)
-	return pers{persauthtest.NewServer(t, iss), iss}
+	return pers{persauthtest.NewServer(t, iss), iss, iss.Verifier()}
 }
 
 func TestFileStore(t *testing.T) {

@@ -4,7 +4,6 @@ package persauthclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/persauth/persauth"
 	"golang.org/x/oauth2"
 )
 
@@ -20,7 +18,6 @@ const (
 	opToken = "token"
 	opStore = "store"
 
-	defaultTimeout = 10 * time.Second
 	// closingWait is how long a caller waits for the next token while its own may
 	// expire on the way.
 	closingWait = time.Second
@@ -28,37 +25,6 @@ const (
 	// it: one that refuses every token must not use up PERS' calls.
 	renewEvery = 30 * time.Second
 )
-
-// Config configures a [TokenSource].
-type Config struct {
-	// Client calls PERS. It is needed. Its Key binds the tokens, where it is set.
-	Client *Client
-	// Store keeps the session. nil: in memory.
-	Store Store
-	// SignIn is asked for a provider's token when there is no session, or it has
-	// ended. nil: then the error is [ErrSignIn], and a person has to sign in: see
-	// [TokenSource.SignIn].
-	SignIn func(ctx context.Context) (Request, error)
-	// BindTo, "ES256" or "EdDSA", makes a key for each session, which its tokens
-	// are bound to, and keeps it in the store. It takes the place of Client.Key.
-	BindTo string
-
-	// Verifier checks each token before it is used. nil: only what an unverified
-	// token says is held against what was asked for, and against the session's
-	// tokens before it.
-	Verifier *persauth.Verifier
-	// Tenant, Business and AuthType are what tokens must be for; empty ones are
-	// not checked. They need a Verifier.
-	Tenant, Business string
-	AuthType         persauth.AuthType
-
-	// Timeout is how long a caller waits for a token, when there is none to use
-	// meanwhile. Default 10 s. PERS is waited for longer, in the background: an
-	// answer that nobody waits for is a refresh token that is lost.
-	Timeout time.Duration
-	// Logger hears of refreshes that fail. nil: none does. See [TokenSource.Status].
-	Logger *slog.Logger
-}
 
 // TokenSource keeps a session fresh, for any number of goroutines: make one and
 // share it. It is a [Source], and an [oauth2.TokenSource].
@@ -97,51 +63,6 @@ var (
 	_ Source             = (*TokenSource)(nil)
 	_ oauth2.TokenSource = (*TokenSource)(nil)
 )
-
-// NewTokenSource checks the configuration, and does no I/O.
-func NewTokenSource(cfg Config) (*TokenSource, error) {
-	var wrong []error
-	fail := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("persauthclient: "+format, args...))
-	}
-	base := ""
-	if cfg.Client == nil {
-		fail("Client is missing")
-	} else {
-		var err error
-		if base, err = cfg.Client.base(); err != nil {
-			fail("%w", err)
-		}
-	}
-	switch cfg.BindTo {
-	case "", algES256, algEdDSA:
-	default:
-		fail("BindTo is neither ES256 nor EdDSA")
-	}
-	if cfg.BindTo != "" && cfg.Client != nil && cfg.Client.Key != nil {
-		fail("both BindTo and Client.Key say what tokens are bound to")
-	}
-	if cfg.Verifier == nil && (cfg.Tenant != "" || cfg.Business != "" || cfg.AuthType != "") {
-		fail("Tenant, Business and AuthType need a Verifier: without one nobody knows that a token says the truth")
-	}
-	if cfg.Timeout < 0 {
-		fail("Timeout is negative")
-	}
-	if wrong != nil {
-		return nil, errors.Join(wrong...)
-	}
-	if cfg.Store == nil {
-		cfg.Store = new(MemoryStore)
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = defaultTimeout
-	}
-	log := cfg.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	return &TokenSource{cfg: cfg, account: account(base, cfg.Client.ProjectKey), log: log, now: cfg.Client.now}, nil
-}
 
 // AccessToken returns a token to use now, for those who make their own requests.
 // One that is bound to a key is of no use without proofs: see
@@ -324,45 +245,4 @@ func (s *TokenSource) Close() {
 	s.closed = true
 	s.mu.Unlock()
 	s.running.Wait()
-}
-
-// Status is the state of a [TokenSource], for a readiness probe or an operator.
-// It holds no token.
-type Status struct {
-	// Ready is true while there is a token that has not expired.
-	Ready bool `json:"ready"`
-	// ExpiresAt is when it expires, and DueAt when it is to be refreshed.
-	ExpiresAt time.Time `json:"expiresAt,omitzero"`
-	DueAt     time.Time `json:"dueAt,omitzero"`
-	// Refreshable is true where the session has a refresh token.
-	Refreshable bool `json:"refreshable"`
-	// Bound is the thumbprint of the key that the token is bound to, or empty.
-	Bound string `json:"bound,omitempty"`
-	// Refreshing is true while a refresh is under way.
-	Refreshing bool `json:"refreshing"`
-	// LastError says why the last refresh failed; empty when it did not. After
-	// NextAttempt it is tried again.
-	LastError   string    `json:"lastError,omitempty"`
-	NextAttempt time.Time `json:"nextAttempt,omitzero"`
-}
-
-// Status returns the state of the source. It never waits.
-func (s *TokenSource) Status() Status {
-	now := s.now()
-	var status Status
-	h := s.current.Load()
-	if h != nil {
-		status = Status{Ready: h.alive(now), ExpiresAt: h.expiresAt, DueAt: h.dueAt, Refreshable: h.RefreshToken != ""}
-		if h.key != nil {
-			status.Bound = h.key.thumbprint
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	status.Refreshing = s.flight != nil
-	if s.failure.err != nil {
-		status.LastError = s.failure.err.Error()
-		status.NextAttempt = s.failure.at.Add(s.failure.pause(h.alive(now)))
-	}
-	return status
 }
