@@ -10,9 +10,11 @@ package persauth
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"reflect"
 	"strings"
+	"time"
 )
 
 const redacted = "[redacted]"
@@ -42,6 +44,26 @@ func (d DPoP) MarshalText() ([]byte, error) { return []byte(d.text()), nil }
 
 func (d DPoP) text() string { return settingsText("persauth.DPoP", d) }
 
+// Format writes the fields that are not zero, for every verb, without the token and
+// the proofs. fmt does not call it for Credentials in an unexported field.
+func (c Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.text()) }
+
+// LogValue returns what [Credentials.Format] writes. Its JSON is left alone: services
+// hand it on as such.
+func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.text()) }
+
+func (c Credentials) text() string { return settingsText("persauth.Credentials", c) }
+
+// Format writes the fields that are not zero, for every verb, without the token.
+// fmt does not call it for a Revocation in an unexported field.
+func (r Revocation) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.text()) }
+
+// LogValue returns what [Revocation.Format] writes. Its JSON is left alone: services
+// hand it on as such.
+func (r Revocation) LogValue() slog.Value { return slog.StringValue(r.text()) }
+
+func (r Revocation) text() string { return settingsText("persauth.Revocation", r) }
+
 // settingsText lists the fields of a struct that are not zero.
 func settingsText(name string, settings any) string {
 	all := reflect.ValueOf(settings)
@@ -55,11 +77,12 @@ func settingsText(name string, settings any) string {
 }
 
 func settingText(name string, value any) string {
+	switch name {
+	case "ProjectKey", "Token", "Authorization", "Proofs":
+		return redacted
+	}
 	switch value := value.(type) {
 	case string:
-		if name == "ProjectKey" {
-			return redacted
-		}
 		return fmt.Sprintf("%q", urlText(value))
 	case []byte:
 		return redacted
@@ -75,6 +98,8 @@ func settingText(name string, value any) string {
 		return fmt.Sprintf("%+q", value)
 	case KeySource, DPoP, RevocationPolicy:
 		return fmt.Sprint(value)
+	case time.Time:
+		return value.Format(time.RFC3339)
 	}
 	switch reflect.TypeOf(value).Kind() {
 	case reflect.Bool, reflect.Int, reflect.Int64:
@@ -86,6 +111,9 @@ func settingText(name string, value any) string {
 // urlText removes what may be a secret in an address: a user, and a query.
 func urlText(s string) string {
 	if !strings.Contains(s, "://") {
+		if path, _, query := strings.Cut(s, "?"); query && strings.HasPrefix(s, "/") {
+			return path + "?redacted"
+		}
 		return s
 	}
 	u, err := url.Parse(s)

@@ -118,6 +118,26 @@ func TestSettingsShowNoSecret(t *testing.T) {
 	assert.Equal(t, "persauth.Verifier", fmt.Sprint(v))
 }
 
+// What a service hands over holds tokens, and may be logged on the way.
+func TestArgumentsShowNoToken(t *testing.T) {
+	b := newBound(t, "ES256")
+	proof := b.proof()
+	e := collect(t)
+	e.hideToken(b.token)
+	e.hideToken(proof)
+	credentials := persauth.Credentials{Authorization: []string{"DPoP " + b.token}, Proofs: []string{proof}, Method: "GET", URL: "https://user:pass@shop.example/orders?token=" + b.token}
+	revocation := persauth.Revocation{Token: b.token, Subject: "anna", Until: time.Unix(1_800_000_000, 0).UTC()}
+	for _, value := range []any{credentials, &credentials, revocation, &revocation} {
+		e.printed(value)
+		e.printed([]any{value})
+		e.log().Info("shown", "value", value)
+	}
+	e.check(t)
+	assert.Equal(t, `persauth.Credentials{URL:"/orders?redacted"}`, fmt.Sprint(persauth.Credentials{URL: "/orders?token=" + b.token}))
+	assert.Equal(t, `persauth.Credentials{Authorization:[redacted] Proofs:[redacted] Method:"GET" URL:"https://redacted@shop.example/orders?redacted"}`, fmt.Sprint(credentials))
+	assert.Equal(t, `persauth.Revocation{Token:[redacted] Subject:"anna" Until:2027-01-15T08:00:00Z}`, fmt.Sprintf("%+v", revocation))
+}
+
 type secretTransport struct{ key string }
 
 func (secretTransport) RoundTrip(*http.Request) (*http.Response, error) {
