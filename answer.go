@@ -1,8 +1,7 @@
 package persauth
 
-// What a client is told whose request was refused: a status, a challenge that
-// programs understand, and a sentence that says what to do. Nothing of it tells
-// about keys or tokens.
+// What the client of a refused request is told: a status, a challenge for programs,
+// and a sentence that says what to do. None of them says anything of keys or tokens.
 
 import (
 	"context"
@@ -47,10 +46,10 @@ type Refusal struct {
 	RetryAfter time.Duration
 }
 
-// Refusal returns how a caller is answered whom err refuses. authorization are the
-// values of the Authorization header: the challenge is for the scheme in it. An
-// error of a context that ended is answered like any that is [ErrUnavailable];
-// whoever has a transport with words for that looks for it before.
+// Refusal returns the answer to a caller that err refuses. authorization are the
+// values of the Authorization header: the challenge is for the scheme in it. The
+// error of a context that ended is answered like any that is [ErrUnavailable]; a
+// transport that has a code of its own for it checks for it first.
 func (v *Verifier) Refusal(err error, authorization []string) Refusal {
 	found, n := parseAuthorization(authorization)
 	return v.refusal(err, found.dpop, n > 1)
@@ -177,7 +176,7 @@ func (v *Verifier) challenges(code string, usedDPoP, both bool) (all []string) {
 	return all
 }
 
-// retryAfterOf is when a caller should come again who could not be told.
+// retryAfterOf is when a caller should try again.
 func retryAfterOf(err error) time.Duration {
 	wait := time.Second
 	var e *Error

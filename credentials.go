@@ -23,8 +23,7 @@ type credentials struct {
 }
 
 // AuthorizationHeader takes the token from "Authorization: Bearer" (RFC 6750
-// §2.1) or "Authorization: DPoP" (RFC 9449 §7.1). A header with another scheme
-// is for somebody else: it is as if it were not there.
+// §2.1) or "Authorization: DPoP" (RFC 9449 §7.1). Other schemes are ignored.
 func AuthorizationHeader() TokenSource {
 	return TokenSource{"header Authorization", func(r *http.Request) (credentials, int) {
 		return parseAuthorization(r.Header["Authorization"])
@@ -60,7 +59,7 @@ type Credentials struct {
 	Method string
 	// URL is what a proof must name in "htu": the address that the client used,
 	// absolute, or as a path to which [DPoP.Origin] is put. A query does not
-	// matter. A caller who passes an absolute URL vouches for its host.
+	// matter. Pass an absolute URL only if its host can be trusted.
 	URL string
 }
 

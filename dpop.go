@@ -1,7 +1,7 @@
 package persauth
 
-// DPoP (RFC 9449): the proof that whoever sends a token that is bound to a key
-// also holds that key.
+// DPoP (RFC 9449): the proof that the sender of a token that is bound to a key also
+// holds that key.
 
 import (
 	"context"
@@ -250,7 +250,7 @@ func (p *proofs) checkClaims(t *proof, method, target, token string) error {
 }
 
 // once refuses a proof that was used before (§11.1). Its id depends on the key,
-// too: nobody can use up the ids of another client. It is remembered for as long as
+// too: no client can use up the ids of another. It is remembered for as long as
 // any instance may still accept the proof, by a clock that is a little behind.
 func (p *proofs) once(ctx context.Context, t *proof, claims *Claims) error {
 	used := UsedProof{

@@ -19,7 +19,7 @@ var (
 	ErrMalformed = errors.New("token is malformed")
 	// ErrAlgorithm: "alg" is missing, not allowed, or not the key's.
 	ErrAlgorithm = errors.New("algorithm is not allowed")
-	// ErrUnknownKey: no key at hand is the one that the token names.
+	// ErrUnknownKey: the key that the token names is not in the key set.
 	ErrUnknownKey = errors.New("key is unknown")
 	// ErrSignature: the signature is not the key's over this token.
 	ErrSignature = errors.New("signature is invalid")
@@ -38,7 +38,7 @@ var (
 	ErrClaims = errors.New("claims are invalid")
 	// ErrRevoked: the token was good, and has been revoked.
 	ErrRevoked = errors.New("token is revoked")
-	// ErrRejected: PERS does not accept a token whose key is not at hand.
+	// ErrRejected: PERS does not accept a token whose key is not in the key set.
 	ErrRejected = errors.New("token is rejected by PERS")
 	// ErrRemoteMismatch: PERS' answer contradicts itself or the token. Such an
 	// error is also ErrUnavailable: the token may be good or bad.
@@ -90,25 +90,25 @@ func Code(err error) string {
 	if err == nil {
 		return ""
 	}
-	if i := place(err); i < len(codes) {
+	if i := codeIndex(err); i < len(codes) {
 		return codes[i].code
 	}
 	return "internal"
 }
 
-// place returns the place in codes of the sentinel that speaks for err, or
+// codeIndex returns the index in codes of the sentinel that speaks for err, or
 // len(codes). It is errors.Is for all of them at once: an error is counted for
 // every token that is refused.
-func place(err error) int {
+func codeIndex(err error) int {
 	first := len(codes)
 	switch err := err.(type) {
 	case nil:
 		return first
 	case *Error:
-		return min(place(err.Err), place(err.Cause))
+		return min(codeIndex(err.Err), codeIndex(err.Cause))
 	case failures:
 		for _, one := range err {
-			first = min(first, place(one))
+			first = min(first, codeIndex(one))
 		}
 		return first
 	}

@@ -27,7 +27,7 @@ func TestPlace(t *testing.T) {
 			errors.Join(&Error{Err: other}, c.err), &Error{Err: c.err, Cause: errors.New("foreign")})
 	}
 	for _, err := range errs {
-		assert.Equal(t, plain(err), place(err), "%v", err)
+		assert.Equal(t, plain(err), codeIndex(err), "%v", err)
 	}
 }
 

@@ -59,8 +59,8 @@ func AuthTypeIs(authType AuthType, more ...AuthType) Rule {
 	return func(c *Claims) error { return c.RequireAuthType(types...) }
 }
 
-// RuleFunc lets callers pass for whom allow reports true. rule describes it, for
-// the error. It panics without one of the two.
+// RuleFunc lets callers pass if allow reports true. rule describes it, for the
+// error. It panics without one of the two.
 func RuleFunc(rule string, allow func(*Claims) bool) Rule {
 	required("RuleFunc", rule)
 	if allow == nil {
@@ -74,13 +74,13 @@ func RuleFunc(rule string, allow func(*Claims) bool) Rule {
 	}
 }
 
-// And lets callers pass whom the rule and all of the others let pass. It panics for
-// a rule that is nil.
+// And lets callers pass if the rule and all of the others do. It panics for a rule
+// that is nil.
 func (rule Rule) And(more ...Rule) Rule { return allOf("And", append([]Rule{rule}, more...)) }
 
-// Or lets callers pass whom at least one of the rules lets pass. Where one of the
-// others cannot tell, that is the answer, and not that the caller is forbidden. It
-// panics for a rule that is nil.
+// Or lets callers pass if at least one of the rules does. If none does and one
+// cannot tell, the answer is that one's error, and not [ErrForbidden]. It panics for
+// a rule that is nil.
 func (rule Rule) Or(more ...Rule) Rule { return anyOf("Or", append([]Rule{rule}, more...)) }
 
 // Guard returns the rule for use on a route. It panics for a rule that is nil.
@@ -211,8 +211,8 @@ func AuthTypeIn(authType AuthType, more ...AuthType) Guard {
 	return AuthTypeIs(authType, more...).Guard()
 }
 
-// GuardFunc lets callers pass for whom allow reports true. rule describes it, for
-// the error. It panics without one of the two.
+// GuardFunc lets callers pass if allow reports true. rule describes it, for the
+// error. It panics without one of the two.
 func GuardFunc(rule string, allow func(*http.Request, *Claims) bool) Guard {
 	required("GuardFunc", rule)
 	if allow == nil {
@@ -226,7 +226,7 @@ func GuardFunc(rule string, allow func(*http.Request, *Claims) bool) Guard {
 	}
 }
 
-// AllOf lets callers pass whom every guard lets pass.
+// AllOf lets callers pass if every guard does.
 func AllOf(guard Guard, more ...Guard) Guard {
 	guards := checked("AllOf", append([]Guard{guard}, more...))
 	return func(r *http.Request, c *Claims) error {
@@ -234,8 +234,8 @@ func AllOf(guard Guard, more ...Guard) Guard {
 	}
 }
 
-// AnyOf lets callers pass whom at least one guard lets pass. Where one of the
-// others cannot tell, that is the answer, and not that the caller is forbidden.
+// AnyOf lets callers pass if at least one guard does. If none does and one cannot
+// tell, the answer is that one's error, and not [ErrForbidden].
 func AnyOf(guard Guard, more ...Guard) Guard {
 	guards := checked("AnyOf", append([]Guard{guard}, more...))
 	return func(r *http.Request, c *Claims) error {
@@ -243,7 +243,7 @@ func AnyOf(guard Guard, more ...Guard) Guard {
 	}
 }
 
-// Require is middleware that lets only callers through whom every guard lets
+// Require is middleware that lets callers through only if every guard lets them
 // pass. It authenticates the request, unless [Verifier.Middleware] of the same
 // Verifier did so before. It panics for a guard that is nil.
 //

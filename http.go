@@ -116,7 +116,7 @@ func (v *Verifier) credentials(r *http.Request) (found credentials, n int) {
 // notOne is the error for a request that has no credentials, or several.
 func (v *Verifier) notOne(n int) error {
 	if n > 1 {
-		// Whoever looks at the other one would see another caller.
+		// Another reader may take the other one, and see another caller.
 		return errSeveralTokens()
 	}
 	names := make([]string, len(v.sources))

@@ -150,7 +150,7 @@ func normalPath(path string) (string, bool) {
 		return path, true
 	}
 	if strings.ContainsFunc(path, needsEscape) && strings.Contains(strings.ToUpper(path), "%2F") {
-		return "", false // such a path net/http escapes anew, and takes %2F for a slash
+		return "", false // net/http escapes such a path again, and takes %2F for a slash
 	}
 	var kept []string
 	segments := strings.Split(path[1:], "/")

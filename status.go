@@ -160,7 +160,7 @@ func (v *Verifier) Status() Status {
 // refused: that is told by no error but those of waits, and of a service's own
 // guards.
 func (v *Verifier) countRefused(err error) {
-	i := place(err)
+	i := codeIndex(err)
 	ours := i < len(codes) && codes[i].err != ErrUnavailable && codes[i].err != ErrForbidden
 	if !ours && errors.Is(err, context.Canceled) {
 		return

@@ -137,8 +137,8 @@ func shellWord(word string) string {
 }
 
 // interruptible is a reader that stops waiting when ctx ends. The read that is
-// under way then cannot be stopped, and is left behind: whoever gets the error
-// must touch neither the reader nor the buffer again.
+// under way then cannot be stopped, and is left behind: after the error neither the
+// reader nor the buffer may be used again.
 type interruptible struct {
 	ctx context.Context
 	r   io.Reader

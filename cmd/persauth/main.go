@@ -50,7 +50,7 @@ Exit status:
   130  interrupted`
 
 func main() {
-	// SIGPIPE keeps its default: when nobody reads on, the process just ends.
+	// SIGPIPE keeps its default: when the reader of the output is gone, the process just ends.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
@@ -117,7 +117,7 @@ func (s exitStatus) and(other exitStatus) exitStatus {
 	return exitValid
 }
 
-// shell is what the command is given by whoever starts it.
+// shell is what the command gets from its environment.
 type shell struct {
 	in      io.Reader
 	out     *output

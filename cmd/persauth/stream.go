@@ -47,7 +47,7 @@ func (b *batch) verify(ctx context.Context, c checker) {
 // pipeline is what the batches go round in.
 type pipeline struct {
 	free    chan *batch
-	work    chan *batch // to the workers, whoever comes first
+	work    chan *batch // to the first worker that is free
 	ordered chan *batch // to the writer, in order
 }
 
@@ -89,7 +89,7 @@ func (sh *shell) stream(ctx context.Context, c checker) error {
 		if ctx.Err() == nil {
 			status = status.and(b.status)
 			if _, err := sh.out.Write(b.out); err != nil {
-				cancel() // nobody hears the answers any more
+				cancel() // no reader is left for the answers
 			}
 			done.tokens.Add(int64(len(b.lines)))
 		}

@@ -69,7 +69,7 @@ func (sh *shell) verifyCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write an indented JSON object for each token")
 	cmd.Flags().BoolVar(&ndjson, "ndjson", false, "read a token, and write a JSON object, on each line")
 	cmd.MarkFlagsMutuallyExclusive("json", "ndjson")
-	// Whoever asks for a tenant must not get an answer that ignores it.
+	// A flag for a claim must not be ignored.
 	for _, claim := range []string{"issuer", "audience", "tenant"} {
 		cmd.MarkFlagsMutuallyExclusive("signature-only", claim)
 	}
