@@ -25,6 +25,7 @@ const (
 	defaultMetricsAddr = "127.0.0.1:9181"
 	defaultConnections = 4096
 	defaultHeaderBytes = 64 << 10
+	maxDrainDelay      = 5 * time.Minute
 	envProjectKey      = "PERS_PROJECT_KEY"
 )
 
@@ -35,8 +36,11 @@ type config struct {
 	Addr        string `yaml:"addr"`
 	MetricsAddr string `yaml:"metricsAddr"`
 	// PathPrefix is what Envoy puts before the original path.
-	PathPrefix string        `yaml:"pathPrefix"`
-	LogLevel   string        `yaml:"logLevel"`
+	PathPrefix string `yaml:"pathPrefix"`
+	LogLevel   string `yaml:"logLevel"`
+	// DrainDelay is how long requests are still answered after the order to
+	// stop, while /readyz says that no more should come.
+	DrainDelay duration      `yaml:"drainDelay"`
 	Limits     limitsConfig  `yaml:"limits"`
 	PERS       persConfig    `yaml:"pers"`
 	DPoP       dpopConfig    `yaml:"dpop"`
@@ -131,6 +135,9 @@ func (s *settings) check(f *faults) {
 	}
 	if s.LogLevel != "" {
 		f.word("logLevel", "logLevel", s.LogLevel, "debug", "info", "warn", "error")
+	}
+	if time.Duration(s.DrainDelay) > maxDrainDelay {
+		f.add("drainDelay", "drainDelay is %v, more than %v", time.Duration(s.DrainDelay), maxDrainDelay)
 	}
 	limit := func(name string, n *int, usual, least, most int) {
 		if *n == 0 {

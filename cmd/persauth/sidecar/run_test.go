@@ -83,6 +83,27 @@ func TestLife(t *testing.T) {
 	assert.Equal(t, "stopped", lines[len(lines)-1]["msg"])
 }
 
+// With a drainDelay a sidecar that was told to stop says so first, and goes on
+// answering those who have not heard.
+func TestDrainDelay(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	s := runSidecar(t, options(t, iss, configFor("nginx")+"drainDelay: 1s\n"))
+	start := time.Now()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	assert.Eventually(t, func() bool {
+		status, body := get(t, s.admin+"/readyz")
+		return status == 503 && strings.Contains(body, "stopping")
+	}, time.Second, 5*time.Millisecond)
+	status, _ := get(t, s.admin+"/healthz")
+	assert.Equal(t, 200, status)
+	assert.Equal(t, 200, decide(t, s.url, "GET", "/me", iss.UserToken(tenant)))
+	require.NoError(t, <-stopped)
+	assert.GreaterOrEqual(t, time.Since(start), time.Second)
+	_, err := net.DialTimeout("tcp", strings.TrimPrefix(s.url, "http://"), time.Second)
+	assert.Error(t, err)
+}
+
 // A reload does not forget which proofs were used.
 func TestReloadKeepsProofs(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)

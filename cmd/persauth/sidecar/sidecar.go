@@ -130,9 +130,18 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	stopping.Store(true)
-	log.Info("stopping")
+	drain := time.Duration(e.state.Load().DrainDelay)
+	log.Info("stopping", "drainDelay", drain.String())
 	cancel()
 	group.Wait()
+	// A proxy that has not seen yet that this one goes still gets its answers.
+	if err == nil && drain > 0 {
+		select {
+		case <-time.After(drain):
+		case served := <-ended:
+			ended <- served
+		}
+	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	err = errors.Join(server.Shutdown(last), server.Close(), admin.Shutdown(last), admin.Close())
