@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -219,6 +220,8 @@ func nobodysKey() []byte {
 
 // withProof checks the token as part of a request with the proof.
 func withProof(v *persauth.Verifier, r Request, checks []persauth.Check, tokenErr error) ([]persauth.Check, error) {
+	// That the token wants a proof is answered by what comes of it.
+	checks = slices.DeleteFunc(checks, func(c persauth.Check) bool { return strings.HasPrefix(c.Name, "dpop") })
 	method := strings.ToUpper(strings.TrimSpace(r.Method))
 	if method == "" {
 		method = http.MethodGet

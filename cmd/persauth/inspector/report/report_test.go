@@ -88,7 +88,14 @@ func TestProof(t *testing.T) {
 	token := iss.BoundToken(client, map[string]any{})
 	const address = "https://api.example.com/orders?page=2"
 	r := report.Request{Token: token, Keys: string(iss.JWKS()), Method: "POST", URL: address, Proof: client.Proof("POST", "https://api.example.com/orders", token)}
-	assert.Equal(t, report.Valid, report.Explain(r).Verdict)
+	with := report.Explain(r)
+	assert.Equal(t, report.Valid, with.Verdict)
+	for _, c := range with.Checks {
+		assert.NotEqual(t, persauth.Failed, c.Result, c.Name)
+	}
+	without := r
+	without.Proof = ""
+	assert.Equal(t, report.Invalid, report.Explain(without).Verdict, "a bound token alone")
 	for name, change := range map[string]func(*report.Request){
 		"another method":  func(r *report.Request) { r.Method = "GET" },
 		"another address": func(r *report.Request) { r.URL = "https://api.example.com/other" },
