@@ -21,7 +21,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 func main() {
@@ -61,7 +65,10 @@ func run(out, platforms, source, version, revision string) error {
 		return err
 	}
 	folder := filepath.Join(work, "layout")
-	if _, err := layout.Write(folder, all); err != nil {
+	// One entry under one name: what is copied is the index, with all platforms.
+	named := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: all,
+		Descriptor: v1.Descriptor{Annotations: map[string]string{"org.opencontainers.image.ref.name": version}}})
+	if _, err := layout.Write(folder, named); err != nil {
 		return err
 	}
 	file, err := os.Create(out)

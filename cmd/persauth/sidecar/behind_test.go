@@ -144,7 +144,12 @@ func testProxy(t *testing.T, b *behind) {
 // The examples' own configurations hold.
 func TestExamples(t *testing.T) {
 	for _, proxy := range allProxies {
-		o := Options{Config: examples + proxy + ".sidecar.yaml", Getenv: func(string) string { return strings.Repeat("ab", 32) }}
+		o := Options{Config: examples + proxy + ".sidecar.yaml", Getenv: func(name string) string {
+			if name == envProjectKey {
+				return strings.Repeat("ab", 32)
+			}
+			return ""
+		}}
 		assert.NoError(t, Check(o), proxy)
 	}
 	for _, page := range []string{"README.md", "docs/sidecar.md"} {

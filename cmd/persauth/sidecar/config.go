@@ -27,6 +27,7 @@ const (
 	defaultHeaderBytes = 64 << 10
 	maxDrainDelay      = 5 * time.Minute
 	envProjectKey      = "PERS_PROJECT_KEY"
+	envBaseURL         = "PERS_BASE_URL"
 )
 
 // config is the file.
@@ -88,6 +89,9 @@ func load(path string, getenv func(string) string) (*settings, error) {
 	}
 	s.PERS.resolve(filepath.Dir(path))
 	s.projectKey = getenv(envProjectKey)
+	if s.PERS.BaseURL == "" {
+		s.PERS.BaseURL = getenv(envBaseURL)
+	}
 	if file := s.PERS.ProjectKeyFile; file != "" {
 		if s.projectKey != "" {
 			return nil, fmt.Errorf("%s: the project key is in %s, and pers.projectKeyFile names a file: only one can say what it is", path, envProjectKey)

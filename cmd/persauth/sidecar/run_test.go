@@ -207,3 +207,19 @@ func TestStartFails(t *testing.T) {
 		assert.ErrorContains(t, Run(t.Context(), o), name)
 	}
 }
+
+// The variables that persauth mock prints are all that it takes.
+func TestEnvironment(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	pers := persauthtest.NewServer(t, iss)
+	o := options(t, iss, configFor("nginx")+"pers: {timeout: 5s}\n")
+	env := map[string]string{"PERS_PROJECT_KEY": pers.ProjectKey(), "PERS_BASE_URL": pers.URL()}
+	o.Getenv = func(name string) string { return env[name] }
+	s := runSidecar(t, o)
+	assert.Equal(t, 200, decide(t, s.url, "GET", "/me", iss.UserToken(tenant)))
+
+	o.Config = write(t, t.TempDir(), "a.yaml", configFor("nginx")+"pers: {baseURL: https://other.example}\n")
+	loaded, err := o.load()
+	require.NoError(t, err)
+	assert.Equal(t, "https://other.example", loaded.PERS.BaseURL, "the file decides")
+}
