@@ -41,39 +41,73 @@ func (i instant) String() string {
 // is set, this is how long the old time may still count.
 const clockTrust = time.Millisecond
 
-// clock tells the time to whoever looks for each request. Two readings of the
-// system's make up a time.Time, the wall clock's and the monotonic one's, and they
-// are most of what a remembered token costs; here it is one as a rule, see
+// clock tells the time, once or more for each request. A time.Time takes two
+// readings of the system's clocks, the wall clock and the monotonic one, and they
+// are most of what a remembered token costs; this clock normally takes one, see
 // docs/performance.md. Safe for concurrent use.
 type clock struct {
 	wall    func() time.Time
-	elapsed func() time.Duration // since some moment, by a clock that nobody sets; nil: always look at the wall clock
+	elapsed func() time.Duration // of the process's own running: nobody sets it
+	foreign bool                 // wall is not the system's: look at it each time
 
-	offset atomic.Int64 // an instant less the elapsed microseconds at it
-	read   atomic.Int64 // the elapsed time when offset was read
+	last atomic.Pointer[clockReading] // nil: none yet
+}
+
+// clockReading is the wall clock at a moment. It is immutable: an offset is never
+// seen beside the moment of another.
+type clockReading struct {
+	offset instant       // the wall clock less the elapsed microseconds
+	at     time.Duration // the elapsed time
 }
 
 // newClock makes a clock that follows now, or the system's if now is nil.
 func newClock(now func() time.Time) *clock {
-	if now != nil {
-		return &clock{wall: now}
-	}
 	begin := time.Now()
-	c := &clock{wall: time.Now, elapsed: func() time.Duration { return time.Since(begin) }}
-	c.read.Store(-int64(clockTrust))
+	c := &clock{wall: now, elapsed: func() time.Duration { return time.Since(begin) }, foreign: now != nil}
+	if now == nil {
+		c.wall = time.Now
+	}
 	return c
 }
 
 func (c *clock) instant() instant {
-	if c.elapsed == nil {
+	if c.foreign {
 		return instantOf(c.wall())
 	}
 	elapsed := c.elapsed()
-	if age := elapsed - time.Duration(c.read.Load()); age >= clockTrust || age <= -clockTrust {
-		now := instantOf(c.wall())
-		c.offset.Store(int64(now) - elapsed.Microseconds())
-		c.read.Store(int64(elapsed))
-		return now
+	last := c.last.Load()
+	if last != nil {
+		if age := elapsed - last.at; age < clockTrust && age > -clockTrust {
+			return last.offset + instant(elapsed.Microseconds())
+		}
 	}
-	return instant(c.offset.Load() + elapsed.Microseconds())
+	now := instantOf(c.wall())
+	// Of several that look at once, one is enough; a slow one must not put its
+	// reading in place of a newer one.
+	c.last.CompareAndSwap(last, &clockReading{now - instant(elapsed.Microseconds()), elapsed})
+	return now
+}
+
+// stopwatch measures how much time passes while the wall clock may be set forward
+// and back. Of the system's clocks it takes the one that nobody sets. A clock of
+// [Config.Now] has no such counterpart: what it moves forward counts, and what it
+// is set back does not. It is guarded by a lock of its owner.
+type stopwatch struct {
+	clock  *clock
+	last   instant
+	passed instant
+}
+
+func newStopwatch(c *clock) stopwatch { return stopwatch{clock: c, last: instantOf(c.wall())} }
+
+// read returns the wall clock, and the microseconds that have passed since some
+// moment.
+func (w *stopwatch) read() (now, passed instant) {
+	now = instantOf(w.clock.wall())
+	if !w.clock.foreign {
+		return now, instant(w.clock.elapsed().Microseconds())
+	}
+	w.passed += max(now-w.last, 0)
+	w.last = now
+	return now, w.passed
 }

@@ -75,7 +75,7 @@ var proofAlgorithms = func() map[string]*algorithm {
 var proofAlgorithmNames = append(slices.Clone(algorithmNames), "Ed25519")
 
 // proofs checks and completes the part of the Config that is about proofs.
-func (c *Config) proofs() (*proofs, error) {
+func (c *Config) proofs(clocks *clock) (*proofs, error) {
 	d := c.DPoP
 	var wrong []error
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
@@ -132,7 +132,7 @@ func (c *Config) proofs() (*proofs, error) {
 		if d.MaxReplays == 0 {
 			d.MaxReplays = 100_000
 		}
-		d.Replays = newMemoryReplays(d.MaxReplays, d.MaxAge+2*c.Leeway, c.Now)
+		d.Replays = newMemoryReplays(d.MaxReplays, d.MaxAge+2*c.Leeway, clocks)
 	} else if d.MaxReplays != 0 {
 		fail("DPoP.MaxReplays bounds the memory of one instance, and DPoP.Replays takes its place")
 	}

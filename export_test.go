@@ -9,7 +9,7 @@ var NormalURL = normalURL
 
 // NewMemoryReplays is the ReplayStore of one instance.
 func NewMemoryReplays(limit int, window time.Duration, now func() time.Time) ReplayStore {
-	return newMemoryReplays(limit, window, now)
+	return newMemoryReplays(limit, window, newClock(now))
 }
 
 // VerifyProof checks a proof beside a token that need not be one of PERS'.

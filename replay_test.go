@@ -67,10 +67,10 @@ func TestProofIDs(t *testing.T) {
 // dated as far ahead as may be, and for one that is nearly too old.
 func TestProofStaysUsed(t *testing.T) {
 	for _, maxAge := range []time.Duration{time.Second, time.Minute, 10 * time.Minute} {
-		b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxAge = maxAge })
-		now := b.iss.Clock().Now()
-		for _, issued := range []time.Time{now.Add(30 * time.Second), now, now.Add(time.Second - maxAge)} {
-			b.iss.Clock().Set(now)
+		for _, dated := range []time.Duration{30 * time.Second, 0, time.Second - maxAge} {
+			b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxAge = maxAge })
+			now := b.iss.Clock().Now()
+			issued := now.Add(dated)
 			proof := b.proof(persauthtest.ProofClaim("iat", issued.Unix()))
 			require.NoError(t, b.send(proof))
 			used := 0
@@ -189,6 +189,81 @@ func TestReplayBoundWithoutSubjects(t *testing.T) {
 		b.client = b.iss.DPoPClient("EdDSA")
 		b.token = b.iss.BoundToken(b.client, map[string]any{"sub": nil})
 		require.NoError(t, b.send(b.proof()))
+	}
+}
+
+// ageless are claims that hold whatever the clock says.
+func ageless() map[string]any {
+	return map[string]any{"iat": nil, "nbf": nil, "exp": int64(253402300799)}
+}
+
+// A clock that is set makes no used proof good again, keeps nobody out for long, and
+// the memory of proofs is never full for longer than proofs live.
+func TestReplaysWhenTheClockIsSet(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		steps []time.Duration
+		lost  time.Duration // how long new proofs may be refused afterwards
+	}{
+		"90 s back, once it is forgotten": {[]time.Duration{110 * time.Second, -90 * time.Second}, 75 * time.Second},
+		"90 s back at once":               {[]time.Duration{time.Second, -90 * time.Second, 80 * time.Second}, 0},
+		"2 min back, in small steps":      {[]time.Duration{2 * time.Minute, -40 * time.Second, -40 * time.Second, -40 * time.Second}, 2 * time.Minute},
+		"a day forward and back":          {[]time.Duration{day, -day}, 2 * time.Minute},
+		"and again":                       {[]time.Duration{day, -day, time.Second, day, -day}, 2 * time.Minute},
+		"a day back and forward":          {[]time.Duration{-day, day}, 2 * time.Minute},
+		"a year forward and back":         {[]time.Duration{365 * day, -365 * day}, 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxReplays = 160_000 }).as(ageless())
+			clock := b.iss.Clock()
+			start := clock.Now()
+			var used []string
+			for range 5 { // over several spans
+				used = append(used, b.proof())
+				require.NoError(t, b.send(used[len(used)-1]))
+				clock.Advance(2 * time.Second)
+			}
+			for _, step := range c.steps {
+				clock.Advance(step)
+				_ = b.send(b.proof()) // so that something is forgotten
+			}
+			back := clock.Now()
+			require.Less(t, back.Sub(start), 50*time.Second, "the proofs are fresh, by the clock")
+			admitted := time.Duration(-1)
+			for ; clock.Now().Sub(start) < 3*time.Minute; clock.Advance(time.Second) {
+				for _, proof := range used {
+					require.Error(t, b.send(proof), "good again %v after its use", clock.Now().Sub(start))
+				}
+				if err := b.send(b.proof()); err == nil && admitted < 0 {
+					admitted = clock.Now().Sub(back)
+				} else if err != nil {
+					require.ErrorIs(t, err, persauth.ErrUnavailable)
+				}
+			}
+			assert.GreaterOrEqual(t, admitted, time.Duration(0))
+			assert.LessOrEqual(t, admitted, c.lost)
+		})
+	}
+}
+
+// A memory that was filled while the clock was wrong has room soon.
+func TestReplaysFilledByAWrongClock(t *testing.T) {
+	for _, wrong := range []time.Duration{24 * time.Hour, -24 * time.Hour, time.Hour} {
+		b := newBound(t, "EdDSA", func(cfg *persauth.Config) { cfg.DPoP.MaxReplays = 16 })
+		clock := b.iss.Clock()
+		clock.Advance(wrong)
+		b = b.as(ageless())
+		for i := range 16 {
+			claims := ageless()
+			claims["sub"] = strconv.Itoa(i)
+			b := b.as(claims)
+			require.NoError(t, b.send(b.proof()))
+		}
+		require.ErrorIs(t, b.send(b.proof()), persauth.ErrUnavailable)
+		clock.Advance(-wrong)
+		_ = b.send(b.proof())
+		clock.Advance(2*time.Minute + 15*time.Second)
+		require.NoError(t, b.send(b.proof()), "set back by %v", wrong)
 	}
 }
 

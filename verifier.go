@@ -47,7 +47,7 @@ func New(cfg Config) (*Verifier, error) {
 	clocks := newClock(cfg.Now)
 	cfg = cfg.defaults()
 	tree, wrongNames := claimTree(cfg.ClaimNames)
-	proofs, wrongDPoP := cfg.proofs()
+	proofs, wrongDPoP := cfg.proofs(clocks)
 	pers, wrongAPI := cfg.api()
 	keys, wrongKeys := cfg.keyring(pers)
 	if err := errors.Join(cfg.check(), wrongNames, wrongDPoP, wrongAPI, wrongKeys); err != nil {
