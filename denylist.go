@@ -20,6 +20,10 @@ import (
 // longer than any token of PERS lives.
 const defaultRevocation = 400 * 24 * time.Hour
 
+// expiredRevocation is how long the revocation of a token is kept that has expired
+// already: should the clock be ahead, it has not.
+const expiredRevocation = 26 * time.Hour
+
 // lastYear is the last one that an "exp" may be in. What is revoked for longer
 // is revoked for good.
 const lastYear = 9999
@@ -137,6 +141,9 @@ func (v *Verifier) revokedUntil(r Revocation, now instant) instant {
 	t := v.take(r.Token)
 	defer t.release()
 	if r.Token != "" && v.read(t) == nil && t.claims.decode(t.payload, v.tree, now) == nil && t.claims.expiresAt != noInstant {
+		if t.claims.expiresAt <= now {
+			return now.add(expiredRevocation)
+		}
 		return t.claims.expiresAt
 	}
 	return now.add(defaultRevocation)
@@ -201,14 +208,19 @@ type denyList struct {
 	// need not look again until then.
 	version atomic.Uint32
 
+	elapsed func() time.Duration
+
 	mu      sync.RWMutex
 	entries map[tokenDigest][]denial
 	inUse   []denyMask // the combinations of names; it does not shrink
-	sweep   instant    // when those that ended are dropped
+	sweep   instant    // when those that ended are dropped, in elapsed microseconds
+	// offset is the least, of all times when an entry came, that the clock was
+	// ahead of the elapsed time.
+	offset instant
 }
 
-func newDenyList() *denyList {
-	return &denyList{entries: make(map[tokenDigest][]denial), sweep: noInstant}
+func newDenyList(c *clock) *denyList {
+	return &denyList{elapsed: c.elapsed, entries: make(map[tokenDigest][]denial), sweep: noInstant, offset: never}
 }
 
 // signingInput is a token without its signature: anybody who holds a token signed
@@ -229,18 +241,31 @@ func (d *denyList) add(names *denyNames, entry denial, now instant) {
 	if !slices.Contains(d.inUse, mask) {
 		d.inUse = append(d.inUse, mask)
 	}
-	if now >= d.sweep {
-		maps.DeleteFunc(d.entries, func(_ tokenDigest, all []denial) bool {
-			return !slices.ContainsFunc(all, func(e denial) bool { return now < e.until })
-		})
-		d.sweep = now.add(sweepInterval)
-	}
+	d.tidy(now)
 	d.version.Add(1)
 }
 
 // changedElsewhere says that tokens were refused which the list does not hold, so
 // that those who remember a version look again.
 func (d *denyList) changedElsewhere() { d.version.Add(1) }
+
+// tidy drops what has ended, now and then. It does not believe a clock that was set
+// forward since an entry came, and may be set back: what it drops would be good
+// again. It takes the clock that was the furthest behind, and puts it on by the time
+// that the process ran; but by no more than tokens live, for the sake of a machine
+// that starts in 1970. The caller holds mu.
+func (d *denyList) tidy(now instant) {
+	elapsed := instant(d.elapsed().Microseconds())
+	d.offset = min(d.offset, now-elapsed)
+	if elapsed < d.sweep {
+		return
+	}
+	now = max(elapsed+d.offset, now.add(-defaultRevocation))
+	maps.DeleteFunc(d.entries, func(_ tokenDigest, all []denial) bool {
+		return !slices.ContainsFunc(all, func(e denial) bool { return now < e.until })
+	})
+	d.sweep = elapsed.add(sweepInterval)
+}
 
 // covers reports whether e refuses all that other does.
 func (e denial) covers(other denial) bool { return e.before >= other.before && e.until >= other.until }

@@ -308,23 +308,85 @@ func secondSignature(t *testing.T, token string) string {
 
 // The deny list forgets what has expired, however much that is.
 func TestRevocationsAreSwept(t *testing.T) {
-	iss := persauthtest.NewIssuer(t)
-	v := iss.Verifier()
-	clock := iss.Clock()
-	clock.Set(time.Unix(1_800_000_000, 0))
-	token := iss.Token(map[string]any{"exp": clock.Now().Add(24 * time.Hour).Unix()})
-	require.NoError(t, v.Revoke(persauth.Revocation{Token: token}))
-	const many = 100_000
-	for i := range many {
-		r := persauth.Revocation{ID: fmt.Sprint(i), Until: clock.Now().Add(time.Minute)}
-		if i%2 == 0 {
-			r.ID, r.Token = "", fmt.Sprintf("a.%d.c", i)
+	synctest.Test(t, func(t *testing.T) {
+		iss := persauthtest.NewIssuer(t)
+		v := iss.Verifier()
+		token := iss.Token(map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()})
+		require.NoError(t, v.Revoke(persauth.Revocation{Token: token}))
+		const many = 100_000
+		for i := range many {
+			r := persauth.Revocation{ID: fmt.Sprint(i), Until: time.Now().Add(time.Minute)}
+			if i%2 == 0 {
+				r.ID, r.Token = "", fmt.Sprintf("a.%d.c", i)
+			}
+			require.NoError(t, v.Revoke(r))
 		}
-		require.NoError(t, v.Revoke(r))
+		require.Equal(t, many+1, v.Status().DenyListed)
+		time.Sleep(time.Minute + 30*time.Second)
+		require.NoError(t, v.Revoke(persauth.Revocation{ID: "one more"}))
+		assert.Equal(t, 2, v.Status().DenyListed)
+		answers(t, v, token, persauth.ErrRevoked)
+	})
+}
+
+// A clock that is set, at whatever time, makes no revoked token good again.
+func TestRevocationsWhenTheClockIsSet(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		before, after []time.Duration // how the clock is set before the token is revoked, and after
+	}{
+		"a day forward and back":             {nil, []time.Duration{day, -day}},
+		"and again":                          {nil, []time.Duration{day, -day, day, -day}},
+		"a year forward, and back in steps":  {nil, []time.Duration{365 * day, -200 * day, -165 * day}},
+		"back and forward":                   {nil, []time.Duration{-day, day}},
+		"revoked while it was ahead":         {[]time.Duration{day}, []time.Duration{-day}},
+		"revoked while it was back":          {[]time.Duration{-day}, []time.Duration{day}},
+		"ahead, right, and ahead once more":  {[]time.Duration{day, -day}, []time.Duration{day, -day}},
+		"back, right, ahead and right again": {[]time.Duration{-day, day}, []time.Duration{day, -day}},
+	} {
+		for _, by := range []string{"token", "id"} {
+			t.Run(name+" by "+by, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					iss := persauthtest.NewIssuer(t)
+					v := iss.Verifier()
+					token := iss.Token(map[string]any{"jti": "1", "iat": nil, "exp": time.Now().Add(time.Hour).Unix()})
+					others := 0
+					set := func(steps []time.Duration) {
+						for _, step := range steps {
+							iss.Clock().Advance(step)
+							time.Sleep(2 * time.Minute)
+							others++ // so that what has ended is dropped
+							require.NoError(t, v.Revoke(persauth.Revocation{ID: fmt.Sprint("other ", others)}))
+						}
+					}
+					set(c.before)
+					r := persauth.Revocation{Token: token}
+					if by == "id" {
+						r = persauth.Revocation{ID: "1"}
+					}
+					require.NoError(t, v.Revoke(r))
+					set(c.after)
+					answers(t, v, token, persauth.ErrRevoked)
+				})
+			})
+		}
 	}
-	require.Equal(t, many+1, v.Status().DenyListed)
-	clock.Advance(time.Minute + 30*time.Second)
-	require.NoError(t, v.Revoke(persauth.Revocation{ID: "one more"}))
-	assert.Equal(t, 2, v.Status().DenyListed)
-	answers(t, v, token, persauth.ErrRevoked)
+}
+
+// A machine that starts in 1970, or is asleep for long, does not keep revocations for
+// good.
+func TestRevocationsOfAnotherAgeAreSwept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		iss := persauthtest.NewIssuer(t)
+		v := iss.Verifier()
+		iss.Clock().Advance(-30 * year)
+		require.NoError(t, v.Revoke(persauth.Revocation{ID: "1"}))
+		iss.Clock().Advance(30 * year)
+		for i := range 10 {
+			require.NoError(t, v.Revoke(persauth.Revocation{ID: fmt.Sprint(i), Until: time.Now().Add(time.Hour)}))
+		}
+		time.Sleep(410 * 24 * time.Hour)
+		require.NoError(t, v.Revoke(persauth.Revocation{ID: "another"}))
+		assert.Equal(t, 1, v.Status().DenyListed)
+	})
 }

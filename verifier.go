@@ -61,7 +61,7 @@ func New(cfg Config) (*Verifier, error) {
 		seen:       newTokenTable(cfg.CacheTokens),
 		headers:    newBounded[*header](rememberedHeaders),
 		revocation: cfg.Revocation,
-		denied:     newDenyList(),
+		denied:     newDenyList(clocks),
 		sources:    cfg.TokenSources,
 		proofs:     proofs,
 		onRefused:  cfg.OnRefused,
