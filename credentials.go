@@ -127,7 +127,7 @@ func (v *Verifier) needsProof(ctx context.Context, token string, claims *Claims)
 	}
 	// A proof may have come with the request that ctx belongs to.
 	a, ok := ctx.Value(v).(*authenticated)
-	return !ok || a.found.token != token
+	return !ok || a.token != token
 }
 
 func (v *Verifier) errWithoutProof(claims *Claims) error {

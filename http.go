@@ -31,11 +31,14 @@ func (v *Verifier) VerifyRequest(r *http.Request) (*Claims, error) {
 // authenticated is a caller who is known.
 type authenticated struct {
 	verifier *Verifier
-	found    credentials
 	claims   *Claims
+	token    string
+	dpop     bool // with token: the credentials, in less room
 	// oldNonce: the proof was good, and the next one should have another nonce.
 	oldNonce bool
 }
+
+func (a *authenticated) credentials() credentials { return credentials{a.token, a.dpop} }
 
 // callerContext is the context of a request whose caller is known. It holds the
 // credentials behind a pointer, so that none is printed with it: see printing.go.
@@ -75,14 +78,14 @@ func (v *Verifier) verifyRequest(r *http.Request) (authenticated, error) {
 	}
 	// Only the credentials that were verified: a context may be handed on to
 	// another request.
-	if a, ok := r.Context().Value(v).(*authenticated); ok && a.found == found {
+	if a, ok := r.Context().Value(v).(*authenticated); ok && a.credentials() == found {
 		return *a, nil
 	}
 	claims, err := v.VerifyWithoutProof(r.Context(), found.token)
 	if err != nil {
 		return authenticated{}, err
 	}
-	a := authenticated{verifier: v, found: found, claims: claims}
+	a := authenticated{verifier: v, claims: claims, token: found.token, dpop: found.dpop}
 	needed, err := v.proofs.needsProof(claims, found.dpop)
 	if needed {
 		a.oldNonce, err = v.checkProof(r, found.token, claims)
@@ -180,7 +183,7 @@ func (v *Verifier) authenticate(w http.ResponseWriter, r *http.Request) (*http.R
 		return nil, nil
 	}
 	ctx := r.Context()
-	if last, ok := ctx.Value(callerKey{}).(*authenticated); ok && last.verifier == v && last.found == a.found {
+	if last, ok := ctx.Value(callerKey{}).(*authenticated); ok && last.verifier == v && last.credentials() == a.credentials() {
 		return r, a.claims // as this verifier left it
 	}
 	if a.oldNonce {
