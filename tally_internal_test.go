@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -36,7 +37,9 @@ func TestTallyParts(t *testing.T) {
 	}
 	const workers, each = 4, 50_000
 	parted := false
-	for round := 0; round < 100 && !parted; round++ { // they meet when cores do run at the same time
+	// They meet when two cores run at the same time, which a busy machine may not
+	// give them for a while.
+	for deadline := time.Now().Add(30 * time.Second); !parted && time.Now().Before(deadline); {
 		tally := newTally()
 		shared := &tally.cells[0]
 		var running, ready sync.WaitGroup
