@@ -6,7 +6,6 @@ package sidecar
 // request byte by byte, and those whose body does not come make room for others.
 
 import (
-	"container/list"
 	"context"
 	"net"
 	"net/http"
@@ -22,12 +21,37 @@ type connLimiter struct {
 	most int
 
 	mu      sync.Mutex
-	all     map[net.Conn]*list.Element // nil while a request is decided about
-	waiting *list.List                 // of net.Conn, longest first
+	all     map[net.Conn]*place
+	waiting place // the ring of those that wait, longest first
+}
+
+// place is where a connection waits: in the ring, or nowhere while a request is
+// decided about. Each connection keeps its own, so that nothing is allocated as it
+// comes and goes.
+type place struct {
+	conn       net.Conn
+	prev, next *place // nil: it does not wait
 }
 
 func newConnLimiter(most int) *connLimiter {
-	return &connLimiter{most: most, all: make(map[net.Conn]*list.Element), waiting: list.New()}
+	c := &connLimiter{most: most, all: make(map[net.Conn]*place)}
+	c.waiting.prev, c.waiting.next = &c.waiting, &c.waiting
+	return c
+}
+
+// wait puts a place at the end of the ring.
+func (c *connLimiter) wait(p *place) {
+	last := c.waiting.prev
+	p.prev, p.next = last, &c.waiting
+	last.next, c.waiting.prev = p, p
+}
+
+// goOn takes a place out of the ring.
+func (p *place) goOn() {
+	if p.next != nil {
+		p.prev.next, p.next.prev = p.next, p.prev
+		p.prev, p.next = nil, nil
+	}
 }
 
 // limit makes a server keep to the limit.
@@ -55,8 +79,8 @@ func (c *connLimiter) awaitBody(w http.ResponseWriter, r *http.Request) {
 	if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if place, open := c.all[conn]; open && place == nil {
-			c.all[conn] = c.waiting.PushBack(conn)
+		if p := c.all[conn]; p != nil && p.next == nil {
+			c.wait(p)
 		}
 	}
 }
@@ -73,26 +97,30 @@ func (c *connLimiter) changed(conn net.Conn, state http.ConnState) {
 func (c *connLimiter) note(conn net.Conn, state http.ConnState) (leaving net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if place := c.all[conn]; place != nil {
-		c.waiting.Remove(place)
+	p := c.all[conn]
+	if p != nil {
+		p.goOn()
 	}
 	switch state {
 	case http.StateClosed, http.StateHijacked:
 		delete(c.all, conn)
 		return nil
-	case http.StateNew, http.StateIdle:
-		c.all[conn] = c.waiting.PushBack(conn)
 	default:
-		c.all[conn] = nil
+		if p == nil { // new, or just told to leave
+			p = &place{conn: conn}
+			c.all[conn] = p
+		}
+		if state != http.StateActive {
+			c.wait(p)
+		}
 	}
-	if len(c.all) <= c.most || c.waiting.Len() == 0 {
+	if len(c.all) <= c.most || c.waiting.next == &c.waiting {
 		return nil
 	}
-	first := c.waiting.Front()
-	leaving = first.Value.(net.Conn)
-	c.waiting.Remove(first)
-	delete(c.all, leaving)
-	return leaving
+	first := c.waiting.next
+	first.goOn()
+	delete(c.all, first.conn)
+	return first.conn
 }
 
 func (c *connLimiter) len() int {

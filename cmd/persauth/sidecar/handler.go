@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 	headerAuthType = "X-Pers-Auth-Type"
 )
 
-var identityHeaders = []string{headerSubject, headerTenant, headerBusiness, headerRoles, headerAuthType}
+var identityHeaders = [...]string{headerSubject, headerTenant, headerBusiness, headerRoles, headerAuthType}
 
 // authPath is where proxies ask that send the original path in a header.
 const authPath = "/auth"
@@ -77,25 +78,32 @@ func (e *endpoint) decide(s *state, w http.ResponseWriter, r *http.Request) (nam
 		s.refuse(w, r, refused(wrong.problem))
 		return noRoute, wrong.result
 	}
-	request := o.request(r)
-	route, clear := s.routes.find(request, o.decoded)
+	l := lookups.Get().(*lookup)
+	defer func() {
+		l.forget()
+		lookups.Put(l)
+	}()
+	l.set(o.decoded)
+	route, clear := s.routes.find(l, o.method)
 	switch {
 	case !clear:
 		const problem = "path could be taken for another one that has another rule"
 		e.note(r.Context(), noRoute, resultAmbiguous, problem, nil)
-		s.refuse(w, request, refused(problem))
+		s.refuse(w, r, refused(problem))
 		return noRoute, resultAmbiguous
 	case route == nil:
 		e.note(r.Context(), noRoute, resultNoRoute, "no route is for this request", nil)
-		s.refuse(w, request, refused("no route"))
+		s.refuse(w, r, refused("no route"))
 		return noRoute, resultNoRoute
 	case route.rule.public:
 		allow(w, nil)
 		return route.name, resultPublic
 	}
-	claims, err := s.verifier.VerifyRequest(request)
-	if err == nil && route.rule.guard != nil {
-		err = route.rule.guard(request, claims)
+	claims, err := s.verifier.VerifyCredentials(r.Context(), persauth.Credentials{
+		Authorization: r.Header["Authorization"], Proofs: r.Header["Dpop"], Method: o.method, URL: o.path,
+	})
+	if err == nil {
+		err = route.rule.check(claims, l)
 	}
 	if err != nil {
 		result := persauth.Code(err)
@@ -103,12 +111,15 @@ func (e *endpoint) decide(s *state, w http.ResponseWriter, r *http.Request) (nam
 			result = resultGone
 		}
 		e.note(r.Context(), route.name, result, missingEvidence(claims, err), err)
-		s.refuse(w, request, err)
+		s.refuse(w, r, err)
 		return route.name, result
 	}
 	allow(w, claims)
 	return route.name, resultAllowed
 }
+
+// lookups are used again: a decision allocates none.
+var lookups = sync.Pool{New: func() any { return new(lookup) }}
 
 // refuse answers with the error.
 func (s *state) refuse(w http.ResponseWriter, r *http.Request, err error) {
@@ -143,24 +154,28 @@ func refused(problem string) error {
 // allow lets the request through. It is 200, and not 204: to Envoy nothing else
 // is a yes.
 func allow(w http.ResponseWriter, c *persauth.Claims) {
-	var subject, tenant, business, authType string
-	var roles []string
+	// One array holds all values: each header is a slice of one of them.
+	var values [5]string
 	if c != nil {
-		subject, tenant, business, authType = c.Subject(), c.TenantID(), c.BusinessID(), string(c.AuthType())
-		roles = c.Roles()
+		values = [5]string{headerSafe(c.Subject()), headerSafe(c.TenantID()), headerSafe(c.BusinessID()), rolesOf(c), headerSafe(string(c.AuthType()))}
 	}
+	all, h := values[:], w.Header()
+	for i, name := range identityHeaders {
+		h[name] = all[i : i+1 : i+1]
+	}
+	h["Cache-Control"], h["Content-Length"] = noStore, noLength
+	w.WriteHeader(http.StatusOK)
+}
+
+// Nobody changes these.
+var noStore, noLength = []string{"no-store"}, []string{"0"}
+
+func rolesOf(c *persauth.Claims) string {
+	roles := c.Roles()
 	for i, role := range roles {
 		roles[i] = headerSafe(role)
 	}
-	h := w.Header()
-	h[headerSubject] = []string{headerSafe(subject)}
-	h[headerTenant] = []string{headerSafe(tenant)}
-	h[headerBusiness] = []string{headerSafe(business)}
-	h[headerRoles] = []string{strings.Join(roles, ",")}
-	h[headerAuthType] = []string{headerSafe(authType)}
-	h["Cache-Control"] = []string{"no-store"}
-	h["Content-Length"] = []string{"0"}
-	w.WriteHeader(http.StatusOK)
+	return strings.Join(roles, ",")
 }
 
 // headerSafe escapes what is not printable ASCII as in an address, and also what

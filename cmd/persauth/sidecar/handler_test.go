@@ -287,16 +287,3 @@ func TestSilence(t *testing.T) {
 	assert.Contains(t, page.Body.String(), `persauth_decisions_total{result="no_route",route="none"} 3`)
 	assert.Contains(t, page.Body.String(), "persauth_ready 1")
 }
-
-func BenchmarkDecision(b *testing.B) {
-	iss := persauthtest.NewIssuer(b)
-	e := newEndpoint(b, iss, configFor("nginx"))
-	r := shape("nginx", "GET", "/businesses/"+business+"/orders")
-	r.Header.Set("Authorization", "Bearer "+iss.BusinessToken(tenant, business))
-	w := httptest.NewRecorder()
-	e.ServeHTTP(w, r)
-	require.Equal(b, 200, w.Code)
-	for b.Loop() {
-		e.ServeHTTP(httptest.NewRecorder(), r)
-	}
-}

@@ -6,21 +6,18 @@ package sidecar
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// identityPrefix begins the names of all headers that say who is calling, in
-// lower case.
-const identityPrefix = "x-pers-"
+// identityPrefix begins the names of all headers that say who is calling.
+const identityPrefix = "X-Pers-"
 
 // overriding are headers by which some frameworks take a request for one with
-// another method or path, in lower case.
+// another method or path.
 var overriding = map[string]bool{
-	"x-http-method": true, "x-http-method-override": true, "x-method-override": true, "x-original-url": true, "x-rewrite-url": true,
+	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true, "X-Original-Url": true, "X-Rewrite-Url": true,
 }
-
-// proxyPrefixes begin names of headers that proxies set, and services believe.
-var proxyPrefixes = []string{"x-forwarded-", "x-original-"}
 
 // hostileHeader reports a header of the request that must not reach the service,
 // or "".
@@ -31,18 +28,31 @@ func hostileHeader(header http.Header) (problem string) {
 		if len(name) < 2 || name[0]|0x20 != 'x' || letterOrDigit(name[1]) {
 			continue
 		}
-		read := readByCGI(name)
-		alias := !strings.EqualFold(read, name)
-		switch {
-		case overriding[read]:
-			return "a header asks for another method or path (such as X-HTTP-Method-Override or X-Original-URL)"
-		case strings.HasPrefix(read, identityPrefix) && (alias || !isIdentity(name)):
-			return "a header could be taken for one of the identity headers"
-		case alias && (strings.HasPrefix(read, proxyPrefixes[0]) || strings.HasPrefix(read, proxyPrefixes[1])):
-			return "a header could be taken for one of the proxy's"
+		if problem = hostileName(name); problem != "" {
+			return problem
 		}
 	}
 	return hostileUpgrade(header)
+}
+
+// hostileName reports what is wrong with a header of this name.
+func hostileName(name string) (problem string) {
+	read, alias := http.CanonicalHeaderKey(name), false // of a request, it is that already
+	for i := range len(name) {
+		if c := name[i]; c != '-' && !letterOrDigit(c) {
+			read, alias = readByCGI(name), true
+			break
+		}
+	}
+	switch {
+	case overriding[read]:
+		return "a header asks for another method or path (such as X-HTTP-Method-Override or X-Original-URL)"
+	case strings.HasPrefix(read, identityPrefix) && (alias || !slices.Contains(identityHeaders[:], read)):
+		return "a header could be taken for one of the identity headers"
+	case alias && (strings.HasPrefix(read, "X-Forwarded-") || strings.HasPrefix(read, "X-Original-")):
+		return "a header could be taken for one that the proxy sets"
+	}
+	return ""
 }
 
 // hostileUpgrade refuses all but WebSockets: a proxy that lets a client switch to
@@ -59,26 +69,16 @@ func hostileUpgrade(header http.Header) (problem string) {
 	return "header Upgrade asks for another protocol than websocket"
 }
 
-// isIdentity reports whether the proxy overwrites this header.
-func isIdentity(name string) bool {
-	for _, identity := range identityHeaders {
-		if strings.EqualFold(name, identity) {
-			return true
-		}
-	}
-	return false
-}
-
-// readByCGI is a header's name as CGI, WSGI, PHP and Rack read it, in lower case:
-// to them all but letters and digits is the same (RFC 3875 §4.1.18).
+// readByCGI is a header's name as CGI, WSGI, PHP and Rack read it: to them all but
+// letters and digits is the same (RFC 3875 §4.1.18).
 func readByCGI(name string) string {
-	b := []byte(strings.ToLower(name))
+	b := []byte(name)
 	for i, c := range b {
 		if !letterOrDigit(c) {
 			b[i] = '-'
 		}
 	}
-	return string(b)
+	return http.CanonicalHeaderKey(string(b))
 }
 
 func letterOrDigit(c byte) bool {

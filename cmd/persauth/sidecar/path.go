@@ -32,61 +32,89 @@ func plainPath(uri string) (raw, decoded, problem string) {
 			return "", "", "URI has a character that must be escaped"
 		}
 	}
+	if decoded, problem = unescaped(raw); problem != "" {
+		return "", "", problem
+	}
+	for rest, more := decoded[1:], true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, "/")
+		switch {
+		case part == "." || part == "..":
+			return "", "", "path has dot segments"
+		case part == "" && more:
+			return "", "", "path has two slashes in a row"
+		case part != "" && trimmable(part):
+			// Windows drops such ends of names, and many trim what they read.
+			return "", "", "path has a part that ends with a dot, or begins or ends with a space"
+		}
+	}
+	return raw, decoded, ""
+}
+
+// unescaped is a path with its escapes decoded.
+func unescaped(raw string) (decoded, problem string) {
 	var b strings.Builder
+	done := 0 // what is in b, or could be as it is
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
 		if c == '%' {
 			escape, err := strconv.ParseUint(raw[i+1:min(i+3, len(raw))], 16, 8)
 			if err != nil || i+2 >= len(raw) {
-				return "", "", "path has a broken escape"
+				return "", "path has a broken escape"
 			}
 			c = byte(escape)
-			i += 2
 			if unreserved(c) {
 				// RFC 3986 §6.2.2.2 takes "%61" for "a", and many routers do not.
-				return "", "", "path has an escape that it does not need"
+				return "", "path has an escape that it does not need"
 			}
 			if c == '/' {
-				return "", "", "path has an escaped slash"
+				return "", "path has an escaped slash"
 			}
+			b.WriteString(raw[done:i])
+			b.WriteByte(c)
+			i += 2
+			done = i + 1
 		}
 		switch {
 		case strings.IndexByte(`\%;?#`, c) >= 0:
 			// A slash to Windows, an escape to who decodes twice, a parameter
 			// to servlets, the path's end to who decodes before splitting.
-			return "", "", "path has a backslash, semicolon or other character that servers read in different ways"
+			return "", "path has a backslash, semicolon or other character that servers read in different ways"
 		case c < ' ' || c == 0x7f:
-			return "", "", "path has a control character"
+			return "", "path has a control character"
 		}
-		b.WriteByte(c)
 	}
-	decoded = b.String()
+	if done == 0 {
+		return raw, "" // ASCII, as the whole URI
+	}
+	b.WriteString(raw[done:])
+	return b.String(), strange(b.String())
+}
+
+// strange is what is wrong with the characters of a path beyond ASCII.
+func strange(decoded string) (problem string) {
 	if !utf8.ValidString(decoded) {
 		// An overlong form of a slash or a dot, perhaps.
-		return "", "", "path is not UTF-8"
+		return "path is not UTF-8"
 	}
 	for _, r := range decoded {
 		switch {
 		case r < utf8.RuneSelf:
 		case !unicode.IsGraphic(r):
-			return "", "", "path has a control character"
+			return "path has a control character"
 		case readsAsSeparator(r):
-			return "", "", "path has a character that some servers take for a slash, a dot or another separator"
+			return "path has a character that some servers take for a slash, a dot or another separator"
 		}
 	}
-	segments := strings.Split(decoded[1:], "/")
-	for i, segment := range segments {
-		switch {
-		case segment == "." || segment == "..":
-			return "", "", "path has dot segments"
-		case segment != strings.TrimRightFunc(strings.TrimSpace(segment), func(r rune) bool { return r == '.' || unicode.IsSpace(r) }):
-			// Windows drops such ends of names, and many trim what they read.
-			return "", "", "path has a part that ends with a dot, or begins or ends with a space"
-		case segment == "" && i < len(segments)-1:
-			return "", "", "path has two slashes in a row"
-		}
-	}
-	return raw, decoded, ""
+	return ""
+}
+
+// trimmable reports whether a part of a path begins with a space, or ends with one
+// or with a dot.
+func trimmable(part string) bool {
+	first, _ := utf8.DecodeRuneInString(part)
+	last, _ := utf8.DecodeLastRuneInString(part)
+	return unicode.IsSpace(first) || unicode.IsSpace(last) || last == '.'
 }
 
 // unreserved characters mean the same with an escape and without (RFC 3986 §2.3).

@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"net/http"
 	"net/url"
 	"path"
 	"strings"
@@ -112,6 +111,9 @@ routes:
   - {name: page, methods: [GET], path: "/{page}", public: true}
   - {name: admin, methods: [GET], path: "/admin", tenant: a}
   - {name: admin/, methods: [GET], path: "/admin/{rest...}", tenant: a}
+  - {name: files, methods: [GET], path: "/files/{rest...}", tenant: a}
+  - {name: files/, methods: [GET], path: "/files", tenant: a}
+  - {name: files/x/, methods: [GET], path: "/files/x/{$}", tenant: a}
   - {name: any, methods: ["*"], path: "/hooks", public: true}
   - {name: hook, methods: [DELETE], path: "/hooks", tenant: a}
 `)
@@ -144,6 +146,10 @@ routes:
 		"GET /admin/users":             "admin/",
 		"GET /admin/Users/":            "admin/",
 		"POST /admin/users":            "refused",
+		"GET /files/x":                 "files", // and not a redirect
+		"GET /files/x/":                "files/x/",
+		"GET /files/x/y":               "files",
+		"GET /files":                   "files/",
 		"POST /hooks":                  "any",
 		"DELETE /hooks":                "hook",
 		"DELETE /hooks/":               "ambiguous",
@@ -180,17 +186,28 @@ routes:
 	}
 }
 
-// A wildcard gives what the path says, decoded once.
+// A wildcard gives what the path says, decoded once, and as it was written.
 func TestPathValues(t *testing.T) {
-	table := tableOf(t, head+"routes:\n  - {methods: [GET], path: '/b/{business}/{rest...}', business: {path: business}}\n")
-	o := original{method: "GET", uri: "/b/a%20b/c/d?e"}
-	o.path, o.decoded, _ = plainPath(o.uri)
-	r := o.request(&http.Request{})
-	route, ok := table.find(r, o.decoded)
-	require.True(t, ok)
-	require.NotNil(t, route)
-	assert.Equal(t, "a b", r.PathValue("business"))
-	assert.Equal(t, "c/d", r.PathValue("rest"))
+	for name, row := range map[string]struct{ pattern, uri, wildcard, want string }{
+		"one":         {"/b/{business}/{rest...}", "/b/a%20b/c/d?e", "business", "a b"},
+		"rest":        {"/b/{business}/{rest...}", "/b/a%20b/c%20/D?e", "rest", ""},
+		"rest, good":  {"/b/{business}/{rest...}", "/b/a/c/D?e", "rest", "c/D"},
+		"rest, none":  {"/b/{business}/{rest...}", "/b/a/", "rest", ""},
+		"rest, slash": {"/b/{business}/{rest...}", "/b/a/c/", "rest", "c/"},
+		"all":         {"/{rest...}", "/a/b", "rest", "a/b"},
+		"capitals":    {"/{a}/x", "/Aé/x", "a", ""},
+		"letters":     {"/{a}/x", "/A%C3%A9/x", "a", "Aé"},
+		"last":        {"/x/{a}/{$}", "/x/Y/", "a", "Y"},
+		"no such":     {"/{a}", "/x", "b", ""},
+	} {
+		var got string
+		if _, decoded, problem := plainPath(row.uri); problem == "" {
+			var l lookup
+			l.set(decoded)
+			got = value{path: row.wildcard}.in(row.pattern).of(&l)
+		}
+		assert.Equal(t, row.want, got, name)
+	}
 }
 
 func tableOf(t testing.TB, config string) *table {
@@ -203,13 +220,13 @@ func tableOf(t testing.TB, config string) *table {
 // ruleFor is the name of the rule for a request, or what is done without one.
 func ruleFor(t testing.TB, table *table, method, uri string) string {
 	t.Helper()
-	o := original{method: method, uri: uri}
-	var problem string
-	o.path, o.decoded, problem = plainPath(uri)
+	_, decoded, problem := plainPath(uri)
 	if problem != "" {
 		return "not plain"
 	}
-	route, ok := table.find(o.request(&http.Request{}), o.decoded)
+	var l lookup
+	l.set(decoded)
+	route, ok := table.find(&l, method)
 	switch {
 	case !ok:
 		return "ambiguous"

@@ -9,9 +9,11 @@ import (
 	"strings"
 )
 
-// patterns are those of a table while it is made.
+// patterns are those of a table while it is made. ServeMux tells which are none,
+// and which conflict.
 type patterns struct {
-	table   *table
+	exact   *http.ServeMux
+	loose   *http.ServeMux    // without case
 	entries map[string]*entry // by the pattern
 	order   []string
 }
@@ -21,11 +23,11 @@ func (p *patterns) add(f *faults, at, path string, methods []string, r *route) {
 	e := p.entries[path]
 	if e == nil {
 		e = &entry{methods: make(map[string]*route), at: at}
-		if err := register(p.table.exact, path, e); err != nil {
+		if err := register(p.exact, path); err != nil {
 			p.conflict(f, at, path, err)
 			return
 		}
-		if err := register(p.table.loose, foldPattern(path), e); err != nil {
+		if err := register(p.loose, foldPattern(path)); err != nil {
 			p.likeness(f, at, path)
 			return
 		}
@@ -40,15 +42,15 @@ func (p *patterns) add(f *faults, at, path string, methods []string, r *route) {
 	}
 }
 
-// register puts an entry into a mux. It panics for a pattern that it does not
+// register puts a pattern into a mux. That panics for a pattern that it does not
 // understand, and for two of which neither is the narrower one.
-func register(mux *http.ServeMux, path string, e *entry) (err error) {
+func register(mux *http.ServeMux, path string) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
 		}
 	}()
-	mux.Handle(path, e)
+	mux.Handle(path, http.NotFoundHandler())
 	return nil
 }
 
@@ -57,7 +59,7 @@ func register(mux *http.ServeMux, path string, e *entry) (err error) {
 func (p *patterns) conflict(f *faults, at, path string, err error) {
 	for _, other := range p.order {
 		mux := http.NewServeMux()
-		if register(mux, other, new(entry)) == nil && register(mux, path, new(entry)) != nil && register(http.NewServeMux(), path, new(entry)) == nil {
+		if register(mux, other) == nil && register(mux, path) != nil && register(http.NewServeMux(), path) == nil {
 			f.add(at+".path", "path %s conflicts with %s (line %d): some paths are for both, and neither is the narrower one",
 				printable(path), printable(other), f.line(p.entries[other].at))
 			return
@@ -75,7 +77,7 @@ func (p *patterns) conflict(f *faults, at, path string, err error) {
 func (p *patterns) likeness(f *faults, at, path string) {
 	for _, other := range p.order {
 		mux := http.NewServeMux()
-		if register(mux, foldPattern(other), new(entry)) == nil && register(mux, foldPattern(path), new(entry)) != nil {
+		if register(mux, foldPattern(other)) == nil && register(mux, foldPattern(path)) != nil {
 			f.add(at+".path", "path %s conflicts with %s (line %d): some services, which ignore case or accents, take the one for the other",
 				printable(path), printable(other), f.line(p.entries[other].at))
 			return
@@ -102,20 +104,20 @@ func (t *table) slashes(f *faults, path string, e *entry) {
 	if i := strings.LastIndex(sample, "/{"); strings.HasSuffix(sample, "...}") {
 		sample = sample[:i+1]
 	}
-	segments := strings.Split(sample, "/")
-	for i, segment := range segments {
-		if strings.HasPrefix(segment, "{") {
-			segments[i] = "~" // what no pattern is likely to name
+	parts := strings.Split(sample, "/")
+	for i, part := range parts {
+		if strings.HasPrefix(part, "{") {
+			parts[i] = "~" // what no pattern is likely to name
 		}
 	}
-	sample = strings.Join(segments, "/")
+	sample = strings.Join(parts, "/")
+	var l lookup
+	l.set(sample)
 	for method := range e.methods {
 		if method == "*" {
 			continue
 		}
-		r := pathRequest(sample)
-		r.Method = method
-		if _, ok := t.find(r, sample); !ok {
+		if _, ok := t.find(&l, method); !ok {
 			other := strings.TrimSuffix(path, "/") + "/{$}"
 			if strings.HasSuffix(sample, "/") {
 				other = path[:strings.LastIndexByte(path, '/')]

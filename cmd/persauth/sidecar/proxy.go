@@ -6,7 +6,6 @@ package sidecar
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -65,14 +64,18 @@ func (p proxy) original(r *http.Request, prefix string) (o original, wrong *badR
 		}
 		o.uri = path
 	} else {
-		for _, name := range append([]string{p.method, p.uri}, p.more...) {
-			values := r.Header[name]
-			// A list is what is left of several headers after another proxy.
-			if len(values) != 1 || values[0] == "" || name != p.uri && strings.Contains(values[0], ",") {
-				return o, &badRequest{resultNotProxy, "header " + name + " is not there exactly once"}
+		var there bool
+		if o.method, there = only(r.Header, p.method, false); !there {
+			return o, notOnce(p.method)
+		}
+		if o.uri, there = only(r.Header, p.uri, true); !there {
+			return o, notOnce(p.uri)
+		}
+		for _, name := range p.more {
+			if _, there := only(r.Header, name, false); !there {
+				return o, notOnce(name)
 			}
 		}
-		o.method, o.uri = r.Header[p.method][0], r.Header[p.uri][0]
 	}
 	if !plainMethod(o.method) {
 		return o, &badRequest{resultAmbiguous, "method is not a word in capitals"}
@@ -84,29 +87,27 @@ func (p proxy) original(r *http.Request, prefix string) (o original, wrong *badR
 	return o, nil
 }
 
-// request is the original request for the verifier, and for the rules. It has no
-// header but those that say who sent it.
-func (o original) request(r *http.Request) *http.Request {
-	header := make(http.Header, 2)
-	for _, name := range []string{"Authorization", "Dpop"} {
-		if values := r.Header[name]; len(values) > 0 {
-			header[name] = values
-		}
+// only is the value of a header that is there exactly once.
+func only(header http.Header, name string, list bool) (string, bool) {
+	values := header[name]
+	// A list is what is left of several headers after another proxy.
+	if len(values) != 1 || values[0] == "" || !list && strings.Contains(values[0], ",") {
+		return "", false
 	}
-	return (&http.Request{
-		Method:     o.method,
-		URL:        &url.URL{Path: o.decoded, RawPath: o.path},
-		RequestURI: o.uri,
-		Header:     header,
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-	}).WithContext(r.Context())
+	return values[0], true
+}
+
+func notOnce(name string) *badRequest {
+	return &badRequest{resultNotProxy, "header " + name + " is not there exactly once"}
 }
 
 // plainMethod reports whether a method is one that all take for the same. To
 // RFC 9110 §9.1 "get" is another than "GET"; to some services it is not.
 func plainMethod(method string) bool {
-	return method != "" && len(method) <= 32 && strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" &&
-		strings.Trim(method, "-") == method && method != http.MethodConnect
+	for i := range len(method) {
+		if c := method[i]; (c < 'A' || c > 'Z') && c != '-' {
+			return false
+		}
+	}
+	return method != "" && len(method) <= 32 && method[0] != '-' && method[len(method)-1] != '-' && method != http.MethodConnect
 }

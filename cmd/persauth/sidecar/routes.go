@@ -4,6 +4,7 @@ package sidecar
 // with it, and the guard that it becomes.
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,20 +55,49 @@ func (v *value) UnmarshalYAML(node *yaml.Node) error {
 
 func (v value) empty() bool { return v == value{} }
 
-func (v value) selector() persauth.Selector {
-	if v.path != "" {
-		return persauth.PathValue(v.path)
+// in says how to read the value from a path that fits a pattern.
+func (v value) in(pattern string) selector {
+	for i, part := range split(nil, cmp.Or(pattern, "/")) {
+		if name, ok := wildcardName(part); ok && name == v.path {
+			return selector{index: i, all: strings.HasSuffix(part, "...}")}
+		}
 	}
-	return persauth.Fixed(v.fixed)
+	return selector{fixed: v.fixed, index: -1}
 }
 
-// rule is what is required of the callers of a route. Its guard is nil for a
-// public one.
+// selector is a text, or part of a path.
+type selector struct {
+	fixed string
+	index int
+	all   bool // from there on
+}
+
+func (s selector) of(l *lookup) string {
+	if s.fixed != "" {
+		return s.fixed
+	}
+	return l.part(s.index, s.all)
+}
+
+// requirement is nil for callers who may go on, and else persauth.ErrForbidden.
+type requirement func(*persauth.Claims, *lookup) error
+
+// rule is what is required of the callers of a route.
 type rule struct {
-	public bool
-	guard  persauth.Guard
+	public       bool
+	requirements []requirement
 	// key is equal for rules that require the same.
 	key string
+}
+
+// check is nil for callers whose token is good and who may go on.
+func (r *rule) check(c *persauth.Claims, l *lookup) error {
+	for _, require := range r.requirements {
+		if err := require(c, l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rule checks what is required, and makes it. at is where it stands in the file,
@@ -104,9 +134,8 @@ func (c ruleConfig) rule(f *faults, at, path string, more []string) rule {
 		f.add(at, "public, authenticated, and other requirements exclude each other")
 	}
 	made := rule{public: c.Public, key: c.key()}
-	if c.requiresMore() && len(f.all) == 0 { // guards panic for what is empty
-		guards := c.guards()
-		made.guard = persauth.AllOf(guards[0], guards[1:]...)
+	if len(f.all) == 0 {
+		made.requirements = c.requirements(path)
 	}
 	return made
 }
@@ -116,25 +145,31 @@ func (c ruleConfig) requiresMore() bool {
 	return len(c.AuthTypes)+len(c.TenantRoles)+len(c.BusinessRoles) > 0 || !c.Tenant.empty() || !c.Business.empty()
 }
 
-// guards are what is required, one by one.
-func (c ruleConfig) guards() (guards []persauth.Guard) {
+// requirements are what is required, one by one.
+func (c ruleConfig) requirements(path string) (all []requirement) {
 	if len(c.AuthTypes) > 0 {
 		types := typesOf(c.AuthTypes)
-		guards = append(guards, persauth.AuthTypeIn(types[0], types[1:]...))
+		all = append(all, func(c *persauth.Claims, _ *lookup) error { return c.RequireAuthType(types...) })
 	}
 	if !c.Tenant.empty() {
-		guards = append(guards, persauth.Tenant(c.Tenant.selector()))
+		tenant, roles := c.Tenant.in(path), c.TenantRoles
+		all = append(all, func(c *persauth.Claims, l *lookup) error {
+			if len(roles) == 0 {
+				return c.RequireTenant(tenant.of(l))
+			}
+			return c.RequireTenantRole(tenant.of(l), roles...)
+		})
 	}
 	if !c.Business.empty() {
-		guards = append(guards, persauth.Business(c.Business.selector()))
+		business, roles := c.Business.in(path), c.BusinessRoles
+		all = append(all, func(c *persauth.Claims, l *lookup) error {
+			if len(roles) == 0 {
+				return c.RequireBusiness(business.of(l))
+			}
+			return c.RequireBusinessRole(business.of(l), roles...)
+		})
 	}
-	if roles := c.TenantRoles; len(roles) > 0 {
-		guards = append(guards, persauth.TenantRole(c.Tenant.selector(), roles[0], roles[1:]...))
-	}
-	if roles := c.BusinessRoles; len(roles) > 0 {
-		guards = append(guards, persauth.BusinessRole(c.Business.selector(), roles[0], roles[1:]...))
-	}
-	return guards
+	return all
 }
 
 // authTypes are those that PERS documents.
@@ -165,10 +200,15 @@ func (c ruleConfig) key() string {
 
 // wildcards are the names of the wildcards in a pattern.
 func wildcards(path string) (names []string) {
-	for segment := range strings.SplitSeq(path, "/") {
-		if name, ok := strings.CutPrefix(segment, "{"); ok && segment != "{$}" {
-			names = append(names, strings.TrimSuffix(strings.TrimSuffix(name, "}"), "..."))
+	for part := range strings.SplitSeq(path, "/") {
+		if name, ok := wildcardName(part); ok {
+			names = append(names, name)
 		}
 	}
 	return names
+}
+
+func wildcardName(part string) (string, bool) {
+	name, ok := strings.CutPrefix(part, "{")
+	return strings.TrimSuffix(strings.TrimSuffix(name, "}"), "..."), ok && part != "{$}"
 }

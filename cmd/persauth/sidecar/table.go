@@ -23,10 +23,7 @@ type route struct {
 
 // table has the rules. It is immutable.
 type table struct {
-	exact *http.ServeMux // to *entry
-	// loose has the same without case. It finds what a service could take for
-	// the same path that is not particular about case.
-	loose *http.ServeMux
+	root node
 	// other is for paths that no entry is for; nil: refused.
 	other *route
 }
@@ -34,33 +31,10 @@ type table struct {
 // entry is what a pattern leads to.
 type entry struct {
 	methods map[string]*route
-	at      string // where in the configuration
+	// literals are the parts of the pattern as they are written, "" for a wildcard.
+	literals []string
+	at       string // where in the configuration
 }
-
-// ServeHTTP makes an entry a handler, for ServeMux to find. It comes to it with
-// a request that has its path values.
-func (e *entry) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	if f, ok := w.(*finding); ok {
-		f.entry = e
-	}
-}
-
-// finding takes the entry from a ServeMux. What the mux would answer by itself, a
-// redirect for instance, goes nowhere.
-type finding struct {
-	header http.Header
-	entry  *entry
-}
-
-func (f *finding) Header() http.Header {
-	if f.header == nil {
-		f.header = make(http.Header)
-	}
-	return f.header
-}
-
-func (f *finding) WriteHeader(int)             {}
-func (f *finding) Write(p []byte) (int, error) { return len(p), nil }
 
 // route is the rule for a method. HEAD is GET without a body (RFC 9110 §9.3.2).
 func (e *entry) route(method string) *route {
@@ -73,67 +47,55 @@ func (e *entry) route(method string) *route {
 	return e.methods["*"]
 }
 
-// find returns the route of a request, and gives the request its path values. It
-// returns nil where there is none. It reports false where a service could take
-// the path for another one, under another rule.
-func (t *table) find(r *http.Request, decoded string) (*route, bool) {
-	var f finding
-	t.exact.ServeHTTP(&f, r)
-	route, ok := t.routeOf(f.entry, r.Method)
-	slash, probe := toggleTrailingSlash(decoded), pathRequest("")
-	for _, like := range [...]string{fold(decoded), fold(slash)} {
-		probe.URL.Path = like
-		handler, _ := t.loose.Handler(probe)
-		e, there := handler.(*entry)
-		if !there && t.other == nil {
-			continue
-		}
-		other, named := t.routeOf(e, r.Method)
-		if named != ok || ok && other.rule.key != route.rule.key {
-			return nil, false
-		}
+// find returns the route for a path, or nil where there is none. It reports false
+// where a service could take the path for another one, under another rule.
+func (t *table) find(l *lookup, method string) (*route, bool) {
+	loose := t.root.find(l.folded, nil)
+	exact := loose
+	if loose != nil && loose.ifFits(l.parts) == nil {
+		// It fits but for case: another one may fit as it is written.
+		exact = t.root.find(l.folded, l.parts)
 	}
-	return route, true
+	found := t.routeOf(exact, method)
+	if exact != loose && !t.agrees(found, loose, method) || !t.agrees(found, t.root.find(l.like(), nil), method) {
+		return nil, false
+	}
+	return found, true
 }
 
-// routeOf reports false for a route that refuses everybody.
-func (t *table) routeOf(e *entry, method string) (*route, bool) {
-	route := t.other
+// agrees reports whether what an entry says of a method is what was found. Where
+// there is no entry and no rule for all else, nothing else can be meant.
+func (t *table) agrees(found *route, e *entry, method string) bool {
+	if e == nil && t.other == nil {
+		return true
+	}
+	other := t.routeOf(e, method)
+	if found == nil || other == nil {
+		return found == other
+	}
+	return found == other || found.rule.key == other.rule.key
+}
+
+// routeOf is the route for a method, nil for one that refuses everybody.
+func (t *table) routeOf(e *entry, method string) *route {
 	if e != nil {
-		route = e.route(method)
+		return e.route(method)
 	}
-	return route, route != nil
-}
-
-// toggleTrailingSlash is the path with a slash at its end where it has none, and without
-// where it has one. Many routers take the two for the same.
-func toggleTrailingSlash(path string) string {
-	if path == "/" {
-		return path
-	}
-	if trimmed, ok := strings.CutSuffix(path, "/"); ok {
-		return trimmed
-	}
-	return path + "/"
-}
-
-// pathRequest asks a ServeMux about a path.
-func pathRequest(decoded string) *http.Request {
-	return &http.Request{Method: http.MethodGet, URL: &url.URL{Path: decoded}, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	return t.other
 }
 
 // newTable checks the routes, and reports all that is wrong with them. more are
 // auth types beside those of PERS.
 func newTable(f *faults, routes []routeConfig, other *ruleConfig, more []string) *table {
 	before := len(f.all)
-	t := &table{exact: http.NewServeMux(), loose: http.NewServeMux()}
+	t := new(table)
 	if other != nil {
 		t.other = &route{"default", other.rule(f, "default", "", more)}
 	}
 	if len(routes) == 0 {
 		f.add("routes", "routes: there are none, so that every request would be refused")
 	}
-	p := patterns{table: t, entries: make(map[string]*entry)}
+	p := patterns{exact: http.NewServeMux(), loose: http.NewServeMux(), entries: make(map[string]*entry)}
 	names := make(map[string]int)
 	for i, c := range routes {
 		at := fmt.Sprintf("routes[%d]", i)
@@ -151,6 +113,9 @@ func newTable(f *faults, routes []routeConfig, other *ruleConfig, more []string)
 		p.add(f, at, c.Path, c.Methods, &route{name, made})
 	}
 	if len(f.all) == before {
+		for _, path := range p.order {
+			t.root.add(path, p.entries[path])
+		}
 		for _, path := range p.order {
 			t.slashes(f, path, p.entries[path])
 		}
