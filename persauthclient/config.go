@@ -85,5 +85,5 @@ func NewTokenSource(cfg Config) (*TokenSource, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &TokenSource{cfg: cfg, account: account(base, cfg.Client.ProjectKey), log: log, now: cfg.Client.now}, nil
+	return &TokenSource{cfg: cfg, account: account(base, cfg.Client.ProjectKey), log: log, clock: cfg.Client.Now}, nil
 }

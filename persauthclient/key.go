@@ -3,6 +3,7 @@ package persauthclient
 // Keys that tokens are bound to, and their proofs (RFC 9449).
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -10,7 +11,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -212,14 +212,37 @@ func (k *Key) sign(input []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var point struct{ R, S *big.Int }
-	if rest, err := asn1.Unmarshal(der, &point); err != nil || len(rest) > 0 ||
-		point.R.Sign() <= 0 || point.S.Sign() <= 0 || point.R.BitLen() > 256 || point.S.BitLen() > 256 {
-		return nil, errors.New("a signature of another form")
+	return fixedSignature(der)
+}
+
+// fixedSignature turns an ECDSA signature on P-256 from its ASN.1 form into that of
+// a JWS: R and S in 32 bytes each. encoding/asn1 would take longer than all else
+// that a proof needs beside its signature.
+func fixedSignature(der []byte) ([]byte, error) {
+	wrong := errors.New("a signature of another form")
+	if len(der) < 2 || der[0] != 0x30 || int(der[1]) != len(der)-2 { // at most 70 bytes: one byte of length
+		return nil, wrong
 	}
+	rest := der[2:]
 	signature := make([]byte, 64)
-	point.R.FillBytes(signature[:32])
-	point.S.FillBytes(signature[32:])
+	for _, into := range [][]byte{signature[:32], signature[32:]} {
+		if len(rest) < 3 || rest[0] != 0x02 || int(rest[1]) == 0 || int(rest[1]) > len(rest)-2 {
+			return nil, wrong
+		}
+		number := rest[2 : 2+int(rest[1])]
+		rest = rest[2+len(number):]
+		if number[0]&0x80 != 0 { // negative
+			return nil, wrong
+		}
+		number = bytes.TrimLeft(number, "\x00")
+		if len(number) == 0 || len(number) > len(into) {
+			return nil, wrong
+		}
+		copy(into[len(into)-len(number):], number)
+	}
+	if len(rest) > 0 {
+		return nil, wrong
+	}
 	return signature, nil
 }
 

@@ -71,23 +71,23 @@ func decodeSession(kept []byte, account string) (*session, error) {
 
 func (s *session) encode() ([]byte, error) { return json.Marshal(s) }
 
-// held is a session whose token is handed out. It is immutable.
+// held is a session whose token is handed out. It is immutable. What each request
+// looks at comes first, in one cache line.
 type held struct {
-	*session
+	dueAt time.Time // when it is to be refreshed
+	from  time.Time // when it came, less clockSlack
 	credential
 
-	from      time.Time // when it came, by the clock here
-	dueAt     time.Time // when it is to be refreshed
+	*session
 	closingAt time.Time // when it may expire on the way
 	expiresAt time.Time
-
-	problem  error // why the token is not used; nil for most
-	doubtful bool  // the clock went back since: its times mean nothing
+	problem   error // why the token is not used; nil for most
+	doubtful  bool  // the clock went back since: its times mean nothing
 }
 
 // hold prepares a session for use.
 func hold(s *session, key *Key) *held {
-	h := &held{session: s, credential: newCredential(s.AccessToken, key), from: s.ObtainedAt, expiresAt: s.ExpiresAt}
+	h := &held{session: s, credential: newCredential(s.AccessToken, key), from: s.ObtainedAt.Add(-clockSlack), expiresAt: s.ExpiresAt}
 	life := min(max(s.ExpiresAt.Sub(s.ObtainedAt), 0), longestLife)
 	usable := life
 	if again := peekToken(s.RefreshToken); !again.expiresAt().IsZero() && !again.issuedAt().IsZero() {

@@ -34,13 +34,14 @@ const (
 // lives. One refresh runs at a time, for all goroutines and, with a [FileStore],
 // for all processes. Between requests nothing runs: see [TokenSource.Run].
 type TokenSource struct {
+	// What each request looks at, in one cache line.
+	current atomic.Pointer[held] // nil: none yet
+	latest  atomic.Int64         // when a token was asked for last, in Unix nanoseconds, give or take a second
+	clock   func() time.Time     // nil: the system's
+
 	cfg     Config
 	account string
 	log     *slog.Logger
-	now     func() time.Time
-
-	current atomic.Pointer[held] // nil: none yet
-	latest  atomic.Int64         // when a token was asked for last, in Unix nanoseconds, give or take a second
 
 	mu        sync.Mutex // guards what follows; never held across I/O
 	closed    bool
@@ -124,19 +125,27 @@ func (s *TokenSource) Renew(ctx context.Context, authorization string) error {
 // get returns the token to use now.
 func (s *TokenSource) get(ctx context.Context) (*held, error) {
 	now := s.now()
-	s.watch(now)
-	if h := s.current.Load(); h != nil && h.fresh(now) {
+	h := s.current.Load()
+	s.watch(now, h)
+	if h != nil && h.fresh(now) && s.current.Load() == h {
 		return h, nil
 	}
 	return s.refreshed(ctx, now)
 }
 
+func (s *TokenSource) now() time.Time {
+	if s.clock == nil {
+		return time.Now()
+	}
+	return s.clock()
+}
+
 // watch sees a clock that goes back. How long the token still lives is unknown
 // then: it is refreshed now, and used meanwhile.
-func (s *TokenSource) watch(now time.Time) {
+func (s *TokenSource) watch(now time.Time, h *held) {
 	at := now.UnixNano()
 	past := s.latest.Load() - at
-	switch h := s.current.Load(); {
+	switch {
 	case past < -int64(clockSlack):
 		s.latest.Store(at)
 	case past > 2*int64(clockSlack) && s.latest.CompareAndSwap(past+at, at) && h != nil:

@@ -48,7 +48,7 @@ type TransportConfig struct {
 type Transport struct {
 	source  Source
 	base    http.RoundTripper
-	origins []*origin
+	origins []origin
 }
 
 // origin is a service that gets tokens.
@@ -80,7 +80,7 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 			continue
 		}
 		scheme, host := normalOrigin(base)
-		t.origins = append(t.origins, &origin{scheme: scheme, host: host})
+		t.origins = append(t.origins, origin{scheme: scheme, host: host})
 	}
 	if wrong != nil {
 		return nil, errors.Join(wrong...)
@@ -116,14 +116,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (t *Transport) origin(u *url.URL) *origin {
-	for _, o := range t.origins { // as it is nearly always written
-		if o.host == u.Host && o.scheme == u.Scheme {
+	for i := range t.origins { // as it is nearly always written
+		if o := &t.origins[i]; o.host == u.Host && o.scheme == u.Scheme {
 			return o
 		}
 	}
 	scheme, host := normalOrigin(u)
-	for _, o := range t.origins {
-		if o.host == host && o.scheme == scheme {
+	for i := range t.origins {
+		if o := &t.origins[i]; o.host == host && o.scheme == scheme {
 			return o
 		}
 	}
@@ -157,7 +157,13 @@ type request struct {
 
 // send tries once, with a proof of its own.
 func (q *request) send() (*http.Response, error) {
-	r := q.first.WithContext(q.first.Context()) // a copy: a RoundTripper must not change the request
+	// A copy, because a RoundTripper must not change the request, and in one piece
+	// with its new headers: allocations are most of what is added here.
+	out := &struct {
+		http.Request
+		values [2]string
+	}{Request: *q.first}
+	r := &out.Request
 	if q.tries++; q.tries > 1 && r.Body != nil && r.Body != http.NoBody {
 		body, err := r.GetBody()
 		if err != nil {
@@ -174,15 +180,15 @@ func (q *request) send() (*http.Response, error) {
 		return nil, failed(r, err)
 	}
 	q.authorization, q.bound = authorization, proof != ""
-	values := [2]string{authorization, proof}
+	out.values = [2]string{authorization, proof}
 	header := make(http.Header, len(r.Header)+2)
 	for name, value := range r.Header {
 		header[name] = value
 	}
-	header["Authorization"] = values[0:1:1]
+	header["Authorization"] = out.values[0:1:1]
 	delete(header, "Dpop")
 	if q.bound {
-		header["Dpop"] = values[1:2:2]
+		header["Dpop"] = out.values[1:2:2]
 	}
 	r.Header = header
 	response, err := q.t.base.RoundTrip(r)
