@@ -108,7 +108,7 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	if err != nil && !f.stranger {
 		return nil, err
 	}
-	return v.introspector.ask(ctx, v.record(t, f), f.purpose(t, vouched), never, f.deadline)
+	return v.introspector.ask(ctx, inquiry{v.record(t, f), f.purpose(t, vouched), never, never, f.deadline})
 }
 
 // fresh reports whether PERS need not be asked again about a remembered token.
@@ -142,7 +142,7 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Cl
 		return v.markInGrace(r), nil
 	}
 	maxAge, _ := v.maxAge(r)
-	claims, err := v.introspector.ask(ctx, r, forRevocation, now.add(-maxAge), v.graceDeadline(now, graceEnd))
+	claims, err := v.introspector.ask(ctx, inquiry{r, forRevocation, now.add(-maxAge), now, v.graceDeadline(now, graceEnd)})
 	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && v.clock() < graceEnd {
 		return v.markInGrace(r), nil
 	}
@@ -247,6 +247,20 @@ func (v *Verifier) vouched(r *remembered, asked instant) *remembered {
 	renewed.claims.flags &^= flagInGrace
 	renewed.claims.checked = asked
 	return &renewed
+}
+
+// vouchedBetween returns the claims of a remembered token for which PERS vouched
+// when it was asked between two times, and later than r says, or nil. Where the key
+// is known now, it has to be what verified the token.
+func (v *Verifier) vouchedBetween(r *remembered, from, to instant) *Claims {
+	if from > to {
+		return nil
+	}
+	is := v.seen.get(r.token())
+	if is == nil || is.claims.key != r.claims.key || is.claims.checked < from || is.claims.checked > to || is.claims.checked <= r.claims.checked {
+		return nil
+	}
+	return &is.claims
 }
 
 // due returns when a new word of PERS on a token should be asked for, and when

@@ -135,7 +135,7 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instan
 		v.seen.put(r)
 		return &r.claims, nil
 	}
-	claims, err := v.introspector.ask(ctx, r, f.purpose(t, vouched), now.add(-maxAge), f.deadline)
+	claims, err := v.introspector.ask(ctx, inquiry{r, f.purpose(t, vouched), now.add(-maxAge), now, f.deadline})
 	if f.stranger && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 		if late := v.byLateKeys(t, f); late != nil {
 			return late, nil
@@ -381,19 +381,19 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown
 	if t.header.algorithm == nil {
 		return nil, keys, unknown // no key set will ever have it
 	}
-	if v.strangers && keys != nil {
-		// Half of the time is for the verdict that is asked for after this. The
-		// refresh goes on, and its key counts also when it comes later.
-		deadline = deadline.Add(-v.keys.times.timeout / 2)
-	} else {
-		deadline = deadline.Add(lastMoment) // the refresh ends by itself, and says why
-	}
-	waiting, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
 	// Twice, because a refresh that was under way already may have been
 	// answered before the key came.
-	for range 2 {
-		newer, unavailable := v.keys.renew(waiting, keys)
+	for i := range 2 {
+		until := deadline
+		switch {
+		case v.strangers && keys != nil:
+			// Half of the time is for the verdict that is asked for after this. The
+			// refresh goes on, and its key counts also when it comes later.
+			until = deadline.Add(-v.keys.times.timeout / 2)
+		case i == 0:
+			until = deadline.Add(lastMoment) // the refresh ends by itself, and says why
+		}
+		newer, unavailable := v.renewUntil(ctx, keys, until)
 		if newer != nil && newer != keys {
 			keys = newer
 			key, err := keys.verify(t)
@@ -407,6 +407,13 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown
 		}
 	}
 	return nil, keys, unknown
+}
+
+// renewUntil asks for newer keys, and waits until a time at most.
+func (v *Verifier) renewUntil(ctx context.Context, keys *keySet, until time.Time) (*keySet, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	return v.keys.renew(ctx, keys)
 }
 
 // check reads the claims into t and applies every rule to them.
