@@ -1,6 +1,7 @@
 package persauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,8 +93,9 @@ type Config struct {
 	Leeway time.Duration
 
 	// KeySoftAge is the age at which keys from PERS are refreshed in the
-	// background. Default 15 min. A Cache-Control max-age between 1 min and
-	// 24 h in the answer takes its place.
+	// background. Default 15 min, or what the answer says: Cache-Control's max-age
+	// less Age, between 1 min and 24 h. Where KeySoftAge is set, the smaller of the
+	// two counts.
 	KeySoftAge time.Duration
 	// KeyHardAge is the age at which keys from PERS are used no longer.
 	// Default 24 h.
@@ -177,7 +179,6 @@ func (c Config) defaults() Config {
 		}
 	}
 	orDefault(&c.Leeway, defaultLeeway)
-	orDefault(&c.KeySoftAge, defaultSoftAge)
 	orDefault(&c.KeyHardAge, defaultHardAge)
 	orDefault(&c.UnknownKeyInterval, defaultUnknownInterval)
 	orDefault(&c.Timeout, defaultTimeout)
@@ -220,6 +221,10 @@ func (c Config) defaults() Config {
 	return c
 }
 
+// softAge is KeySoftAge, which has its default only here: where it is set, it is also
+// the most that an answer may ask for.
+func (c *Config) softAge() time.Duration { return cmp.Or(c.KeySoftAge, defaultSoftAge) }
+
 // check returns all that is wrong with the Config, after defaults.
 func (c *Config) check() error {
 	var wrong []error
@@ -227,8 +232,8 @@ func (c *Config) check() error {
 	if c.Leeway < 0 || c.Leeway > maxLeeway {
 		fail("Leeway is %v, not between 0 and %v", c.Leeway, maxLeeway)
 	}
-	if c.KeySoftAge < time.Second || c.KeyHardAge < c.KeySoftAge {
-		fail("KeySoftAge is %v and KeyHardAge %v: want at least 1s, and the hard age not below the soft one", c.KeySoftAge, c.KeyHardAge)
+	if soft := c.softAge(); soft < time.Second || c.KeyHardAge < soft {
+		fail("KeySoftAge is %v and KeyHardAge %v: want at least 1s, and the hard age not below the soft one", soft, c.KeyHardAge)
 	}
 	if c.UnknownKeyInterval < time.Second {
 		fail("UnknownKeyInterval is %v, less than 1s", c.UnknownKeyInterval)
@@ -413,8 +418,8 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 		}
 		if !c.Offline {
 			origin, source = remoteOrigin{pers}, "seed"
-			times = keyTimes{soft: c.KeySoftAge, hard: c.KeyHardAge, timeout: c.Timeout,
-				unknown:    c.spread(c.UnknownKeyInterval, c.KeySoftAge), // after that the keys are refreshed anyway
+			times = keyTimes{soft: c.softAge(), softGiven: c.KeySoftAge != 0, hard: c.KeyHardAge, timeout: c.Timeout,
+				unknown:    c.spread(c.UnknownKeyInterval, c.softAge()), // after that the keys are refreshed anyway
 				maxBackoff: c.spread(longestBackoff, longestSpread)}
 		}
 	}

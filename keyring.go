@@ -56,13 +56,14 @@ type keyOrigin interface {
 
 // reading is what an origin gave.
 type reading struct {
-	body   []byte
-	maxAge time.Duration // how long the origin says it is good for; 0: it does not say
+	body     []byte
+	freshFor time.Duration // what the origin says; 0: it does not
 }
 
 // keyTimes are the clocks of a keyring.
 type keyTimes struct {
 	soft       time.Duration // until the origin is asked again
+	softGiven  bool          // whatever the origin says, it is asked by then
 	hard       time.Duration // 0: keys have no age
 	patience   time.Duration // how long the one who asks again waits for the answer
 	unknown    time.Duration // between refreshes that unknown key ids cause
@@ -196,12 +197,15 @@ func (k *keyring) join(seen *keySet, now instant) *refresh {
 }
 
 // set gives an index its place in time.
-func (t keyTimes) set(index *keyIndex, source string, loaded instant, maxAge time.Duration) *keySet {
+func (t keyTimes) set(index *keyIndex, source string, loaded instant, freshFor time.Duration) *keySet {
 	s := &keySet{keyIndex: index, source: source, loaded: loaded, due: loaded.add(t.soft), soft: never, hard: never}
 	if t.hard > 0 {
 		soft := t.soft
-		if maxAge > 0 {
-			soft = min(max(maxAge, minMaxAge), maxMaxAge)
+		if freshFor > 0 {
+			soft = min(max(freshFor, minFresh), maxFresh)
+		}
+		if t.softGiven {
+			soft = min(soft, t.soft)
 		}
 		// Whatever a header says, there is time to refresh before the end.
 		s.soft = loaded.add(min(soft, t.hard/2))

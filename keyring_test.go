@@ -117,6 +117,36 @@ func TestHangingAtStart(t *testing.T) {
 	}
 }
 
+// Keys get too old during an outage: however long the pauses have become, once PERS
+// is back it takes no more than five seconds.
+func TestHardAgeCutsThePauseShort(t *testing.T) {
+	for run := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			const hard = 20 * time.Minute
+			s := serve(t, func(c *persauth.Config) { c.KeySoftAge, c.KeyHardAge = time.Minute, hard })
+			s.warm()
+			token := s.token()
+			s.pers.now(down)
+			end := time.Now().Add(hard)
+			for time.Now().Before(end.Add(-time.Duration(run) * 300 * time.Millisecond)) {
+				s.accepts(token)
+				time.Sleep(100 * time.Millisecond)
+			}
+			s.pers.now(up(s.iss))
+			time.Sleep(time.Until(end))
+			for ; ; time.Sleep(50 * time.Millisecond) {
+				_, err := s.verify(token)
+				synctest.Wait()
+				if err == nil {
+					break
+				}
+				require.ErrorIs(t, err, persauth.ErrUnavailable)
+				require.Less(t, time.Since(end), 5*time.Second)
+			}
+		})
+	}
+}
+
 // With keys that came with the service nobody waits for PERS, and nobody takes
 // them for more than they are.
 func TestDownAtStartWithSeed(t *testing.T) {

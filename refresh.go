@@ -20,8 +20,8 @@ type refresh struct {
 
 const (
 	firstBackoff = 500 * time.Millisecond
-	// emptyBackoff is the longest pause while no keys are held at all: then
-	// every request fails, and recovery must not take long.
+	// emptyBackoff is the longest pause while no usable keys are held: then every
+	// request fails, and recovery must not take long. PERS may ask for a longer one.
 	emptyBackoff = 5 * time.Second
 )
 
@@ -68,7 +68,7 @@ func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit inst
 		k.failed++
 		k.lastError = err
 		k.unknownNext = permit // the permit is given back
-		quiet = now.add(k.pause(err, before.usable(now)))
+		quiet = k.nextTry(err, before, now)
 	}
 	if k.closed {
 		quiet = never
@@ -99,24 +99,29 @@ func (k *keyring) load(ctx context.Context, before *keySet, now instant, fresh b
 	} else if index, err = parseKeys(got.body); err != nil {
 		return nil, err
 	}
-	return k.times.set(index, k.origin.name(), now, got.maxAge), nil
+	return k.times.set(index, k.origin.name(), now, got.freshFor), nil
 }
 
-// pause is the back-off after a failure: doubled each time, shortened at random
-// so that many instances do not come back together, or as long as PERS asked.
-// The caller holds mu.
-func (k *keyring) pause(err error, holding bool) time.Duration {
-	longest := k.times.maxBackoff
-	if !holding {
-		longest = min(longest, emptyBackoff)
+// nextTry returns when a refresh may start after one that failed: after a back-off,
+// and not before PERS has said. A back-off that began while keys are held is cut
+// short when they get too old. The caller holds mu.
+func (k *keyring) nextTry(err error, held *keySet, now instant) instant {
+	next := now.add(k.backoff(min(k.times.maxBackoff, emptyBackoff)))
+	if held.usable(now) {
+		next = max(next, min(now.add(k.backoff(k.times.maxBackoff)), held.hard))
 	}
-	pause := min(firstBackoff<<min(k.failed-1, 10), longest)
-	pause = pause/2 + rand.N(pause/2+1)
 	var e *Error
 	if errors.As(err, &e) {
-		pause = max(pause, e.RetryAfter)
+		next = max(next, now.add(e.RetryAfter))
 	}
-	return pause
+	return next
+}
+
+// backoff doubles with each failure up to longest, and is shortened at random so
+// that many instances do not come back together. The caller holds mu.
+func (k *keyring) backoff(longest time.Duration) time.Duration {
+	pause := min(firstBackoff<<min(k.failed-1, 10), longest)
+	return pause/2 + rand.N(pause/2+1)
 }
 
 // report tells the log about a change of state, and of nothing else.

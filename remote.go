@@ -22,9 +22,9 @@ const (
 	defaultBaseURL = "https://api.pers.ninja/v2"
 	keysPath       = "/.well-known/jwks.json"
 
-	// What an answer's max-age counts for.
-	minMaxAge = time.Minute
-	maxMaxAge = 24 * time.Hour
+	// The bounds of what an answer says of how long it is good for.
+	minFresh = time.Minute
+	maxFresh = 24 * time.Hour
 )
 
 // api is the PERS API as one tenant sees it.
@@ -147,19 +147,23 @@ func (o remoteOrigin) read(ctx context.Context, fresh bool) (reading, error) {
 	if err != nil {
 		return reading{}, err
 	}
-	return reading{body: got.body, maxAge: maxAge(got.header)}, nil
+	return reading{body: got.body, freshFor: freshFor(got.header)}, nil
 }
 
-// maxAge returns the max-age of an answer (RFC 9111 §5.2.2.1). One of 0 counts
-// as none: it forbids to reuse an answer, and says nothing of how long keys live.
-func maxAge(h http.Header) time.Duration {
+// freshFor returns how long an answer is good for: its max-age (RFC 9111 §5.2.2.1)
+// less the time that it spent in caches (§5.1), or 0 where it does not say. A max-age
+// of 0 counts as none: it forbids to reuse an answer, and says nothing of how long
+// keys live.
+func freshFor(h http.Header) time.Duration {
 	for _, line := range h.Values("Cache-Control") {
 		for directive := range strings.SplitSeq(line, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-			if strings.EqualFold(name, "max-age") {
-				if age, ok := deltaSeconds(strings.Trim(value, `"`)); ok {
-					return age
-				}
+			if !strings.EqualFold(name, "max-age") {
+				continue
+			}
+			if maxAge, ok := deltaSeconds(strings.Trim(value, `"`)); ok {
+				age, _ := deltaSeconds(h.Get("Age"))
+				return min(maxAge, max(maxAge-age, time.Second))
 			}
 		}
 	}

@@ -49,6 +49,49 @@ func TestMaxAge(t *testing.T) {
 	}
 }
 
+// Of max-age counts what is left of it after the caches on the way, and never more
+// than KeySoftAge where that is set.
+func TestMaxAgeLessAge(t *testing.T) {
+	for _, c := range []struct {
+		name, maxAge, age string
+		given, want       time.Duration
+	}{
+		{"nearly over", "max-age=86400", "86390", 0, time.Minute},
+		{"nearly over, beside KeySoftAge", "max-age=86400", "86390", time.Minute, time.Minute},
+		{"KeySoftAge is the smaller one", "max-age=86400", "", 5 * time.Minute, 5 * time.Minute},
+		{"KeySoftAge is below the bounds of max-age", "max-age=86400", "86390", 10 * time.Second, 10 * time.Second},
+		{"max-age is the smaller one", "max-age=120", "", 5 * time.Minute, 2 * time.Minute},
+		{"half of it", "max-age=7200", "3600", 0, time.Hour},
+		{"over", "max-age=600", "601", 0, time.Minute},
+		{"long over", "max-age=600", "99999999999999999999", 0, time.Minute},
+		{"an age that is none", "max-age=600", "-1", 0, 10 * time.Minute},
+		{"another that is none", "max-age=600", "1 hour", 0, 10 * time.Minute},
+		{"no max-age", "", "3600", 0, softAge},
+		{"a max-age of 0", "max-age=0", "3600", 0, softAge},
+		{"a max-age of 0, and KeySoftAge", "max-age=0", "", time.Hour, time.Hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := serve(t, func(cfg *persauth.Config) { cfg.KeySoftAge, cfg.KeyHardAge = c.given, 72*time.Hour })
+				s.pers.now(up(s.iss, "Cache-Control", c.maxAge, "Age", c.age))
+				s.warm()
+				removed := s.token()
+				s.iss.Rotate()
+				s.iss.Retire(s.iss.Keys()[0])
+				time.Sleep(c.want - time.Microsecond)
+				s.accepts(removed)
+				synctest.Wait()
+				require.Equal(t, 1, s.pers.requests())
+				time.Sleep(time.Microsecond)
+				s.accepts(removed)
+				synctest.Wait()
+				require.Equal(t, 2, s.pers.requests())
+				s.refuses(removed, persauth.ErrUnknownKey)
+			})
+		})
+	}
+}
+
 // However long PERS says that its keys are good, they are refreshed well before
 // the hard age.
 func TestMaxAgeLeavesRoomBeforeHardAge(t *testing.T) {
