@@ -49,12 +49,16 @@ type Config struct {
 	// Plain http is taken for loopback addresses only.
 	BaseURL string
 	// Keys are keys that come with the service. Together with ProjectKey they
-	// are the seed: used at once, until PERS has answered.
+	// are the seed: used at once, until PERS has answered. A seed that `persauth
+	// jwks fetch` wrote says when that was. Where that is KeyHardAge ago or longer,
+	// tokens wait for PERS for up to a second after the first one, so that a key
+	// that left long ago does not come back at each start. A seed without a date
+	// counts as new.
 	Keys KeySource
 	// Snapshot is the path of a file that keeps the last good key set from
 	// PERS for the next start. It is written atomically with mode 0600, and
-	// only used for the project key and address that it was written for. The
-	// folder must exist. Empty: none is kept.
+	// only used for the project key and address that it was written for. [New]
+	// refuses one whose folder does not exist. Empty: none is kept.
 	Snapshot string
 	// Offline opens no connection, whatever else is set.
 	Offline bool
@@ -304,6 +308,9 @@ func (c *Config) check() error {
 	if err := checkProjectKey(c.ProjectKey); err != nil {
 		wrong = append(wrong, err)
 	}
+	if err := checkFolder(c.Snapshot); err != nil {
+		wrong = append(wrong, err)
+	}
 	if c.Snapshot != "" && c.ProjectKey == "" {
 		fail("Snapshot needs ProjectKey: it keeps the keys of that tenant; for keys that come with the service use Keys: FileKeys(…)")
 	}
@@ -450,6 +457,9 @@ func (k *keyring) begin(seed *keyIndex, source string, now instant) {
 	}
 	if set == nil && seed != nil {
 		set = k.times.set(seed, source, now, 0)
+		if remote {
+			k.date(set, now)
+		}
 	}
 	if set == nil {
 		return
@@ -459,4 +469,22 @@ func (k *keyring) begin(seed *keyIndex, source string, now instant) {
 		set.due, set.soft = now, now
 	}
 	k.install(set)
+}
+
+// date notes how old a seed is. It can be used for as long as others from now on, as
+// it is there for starts without PERS.
+func (k *keyring) date(seed *keySet, now instant) {
+	fetched, dated := seedDate(seed.body)
+	if !dated {
+		return
+	}
+	if at := instantOf(fetched); at <= now.add(maxLeeway) {
+		seed.loaded = min(at, now)
+		seed.outdated = now >= at.add(k.times.hard)
+	} else {
+		seed.outdated = true // a date from the future says nothing
+	}
+	if seed.outdated {
+		k.log.Warn("persauth: the keys that came with the service are older than keys may get", "fetched", seed.loaded.String())
+	}
 }

@@ -20,6 +20,9 @@ type keySet struct {
 	due    instant // from here on its origin is to be asked again
 	soft   instant // from here on it is stale: not known to be right any more
 	hard   instant // from here on it is not used any more
+	// outdated: it is a seed from longer ago than keys may be used. It may hold keys
+	// that left long ago, which must not come back with each start.
+	outdated bool
 }
 
 const never instant = 1<<63 - 1
@@ -125,6 +128,34 @@ func (k *keyring) held(now instant) *keySet {
 		return k.current.Load()
 	}
 	return set
+}
+
+// seedPatience is how long tokens wait for the first refresh in place of a seed that
+// is outdated.
+const seedPatience = time.Second
+
+// settle returns the keys to verify with in place of set, which may be nil: others
+// than set only where that is an outdated seed and PERS answers soon after the start.
+// It must be called after held, which starts the refresh. The error says that ctx
+// ended.
+func (k *keyring) settle(ctx context.Context, set *keySet) (*keySet, error) {
+	if set == nil || !set.outdated {
+		return set, nil
+	}
+	k.mu.Lock()
+	r, first := k.inFlight, k.counts.Refreshes == 0
+	k.mu.Unlock()
+	if r != nil && first {
+		timer := time.NewTimer(time.Until(r.begun.Add(seedPatience)))
+		defer timer.Stop()
+		select {
+		case <-r.done:
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil, interrupted(ctx, "keys")
+		}
+	}
+	return k.current.Load(), nil
 }
 
 // resting reports whether no refresh may start now: one is under way, the last

@@ -15,7 +15,8 @@ import (
 
 // refresh is one reading of the origin, which any number of callers wait for.
 type refresh struct {
-	done chan struct{} // closed at the end
+	begun time.Time
+	done  chan struct{} // closed at the end
 }
 
 const (
@@ -32,7 +33,7 @@ func (k *keyring) start(now instant, unknown bool) *refresh {
 	if k.closed {
 		return nil
 	}
-	r := &refresh{done: make(chan struct{})}
+	r := &refresh{begun: time.Now(), done: make(chan struct{})}
 	permit := k.unknownNext
 	if unknown {
 		k.unknownNext = now.add(k.times.unknown)

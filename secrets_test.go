@@ -252,6 +252,7 @@ func TestSecretsOfTheConfig(t *testing.T) {
 		"damaged keys":          {Keys: persauth.FileKeys(damaged)},
 		"offline, damaged":      {ProjectKey: key, Offline: true, Snapshot: damaged},
 		"offline, missing":      {ProjectKey: key, Offline: true, Snapshot: missing},
+		"no folder":             {ProjectKey: key, Snapshot: missing},
 	}
 	e := collect(t)
 	e.hide("project key", key)
@@ -265,8 +266,10 @@ func TestSecretsOfTheConfig(t *testing.T) {
 			e.check(t)
 		})
 	}
-	for _, path := range []string{missing, damaged} {
-		t.Run("snapshot "+filepath.Base(filepath.Dir(path)), func(t *testing.T) {
+	taken := filepath.Join(t.TempDir(), "taken")
+	require.NoError(t, os.MkdirAll(filepath.Join(taken, "inside"), 0o700))
+	for _, path := range []string{taken, damaged} {
+		t.Run("snapshot "+filepath.Base(path), func(t *testing.T) {
 			pers := newLab(t)
 			e.hide("project key", pers.ProjectKey())
 			v := pers.Verifier(func(cfg *persauth.Config) { cfg.Logger, cfg.Snapshot = e.log(), path })

@@ -57,6 +57,23 @@ func newSnapshot(path string, a *api) *snapshot {
 		tenant: base64.RawURLEncoding.EncodeToString(sum[:12])}
 }
 
+// checkFolder refuses a snapshot that could never be written. One in a folder that is
+// read-only for now is only reported when it is due.
+func checkFolder(snapshot string) error {
+	if snapshot == "" {
+		return nil
+	}
+	folder := filepath.Dir(snapshot)
+	info, err := os.Stat(folder)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: folder, Err: errors.New("it is not a folder")}
+	}
+	if err != nil {
+		return fmt.Errorf("the folder of Snapshot cannot be used: %w", err)
+	}
+	return nil
+}
+
 // load returns the key set in the file and when it was fetched. longest is how
 // old it may be, 0 for any age. A file that is not there is no error, and nil.
 func (s *snapshot) load(now instant, longest time.Duration) (*keyIndex, instant, error) {
@@ -107,6 +124,26 @@ func (s *snapshot) read(now instant, longest time.Duration) (*keyIndex, instant,
 	}
 	index, err := parseKeys(set)
 	return index, fetched, err
+}
+
+// seedDate returns when a set was fetched that is in the form of a snapshot, as
+// `persauth jwks fetch` writes it, and whether it says so at all. A date that cannot
+// be read is one from long ago.
+func seedDate(jwks []byte) (fetched time.Time, dated bool) {
+	var content struct {
+		Meta jsontext.Value `json:"persauth"`
+	}
+	if err := json.Unmarshal(jwks, &content); err != nil {
+		return time.Time{}, true
+	}
+	if content.Meta == nil {
+		return time.Time{}, false
+	}
+	var meta snapshotMeta
+	if err := json.Unmarshal(content.Meta, &meta); err != nil {
+		return time.Time{}, true
+	}
+	return meta.Fetched, true
 }
 
 // save writes the set to the file, as a whole or not at all. number counts the

@@ -5,6 +5,7 @@ package persauth_test
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -238,9 +239,7 @@ func written(change func(*persauth.Config)) func(*testing.T, *service, string) {
 // verification goes on.
 func TestSnapshotNotWritable(t *testing.T) {
 	for name, path := range map[string]func(folder string) string{
-		"no such folder":     func(folder string) string { return filepath.Join(folder, "missing", "jwks.json") },
-		"a file as a folder": func(folder string) string { return filepath.Join(folder, "file", "jwks.json") },
-		"a folder":           func(folder string) string { return filepath.Join(folder, "folder") },
+		"a folder": func(folder string) string { return filepath.Join(folder, "folder") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -261,6 +260,29 @@ func TestSnapshotNotWritable(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A snapshot that could never be written is a mistake in the settings.
+func TestSnapshotWithoutFolder(t *testing.T) {
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "file"), nil)
+	for name, path := range map[string]string{
+		"no such folder":     filepath.Join(folder, "missing", "jwks.json"),
+		"a file as a folder": filepath.Join(folder, "file", "jwks.json"),
+	} {
+		for _, offline := range []bool{false, true} {
+			v, err := persauth.New(persauth.Config{ProjectKey: projectKey, Snapshot: path, Offline: offline, Keys: persauth.StaticKeys([]byte(setFor("ES256")))})
+			require.Error(t, err, name)
+			assert.Nil(t, v)
+			var at *fs.PathError
+			require.ErrorAs(t, err, &at, name)
+			assert.Equal(t, filepath.Dir(path), at.Path)
+		}
+	}
+	t.Chdir(folder)
+	v, err := persauth.New(persauth.Config{ProjectKey: projectKey, Snapshot: "jwks.json"})
+	require.NoError(t, err)
+	v.Close()
 }
 
 // Whoever reads the file, at any moment, finds a whole set; two services may

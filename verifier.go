@@ -200,6 +200,14 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		// no look at the signature, though nobody vouches for the claims yet.
 		return f, v.check(t, now)
 	}
+	if keys != nil && keys.outdated {
+		f.deadline = time.Now().Add(v.keys.times.timeout)
+		var err error
+		if keys, err = v.keys.settle(ctx, keys); err != nil {
+			return f, withKeyID(err, t.header.kid)
+		}
+		f.keys, now = keys, v.clock()
+	}
 	key, err := keys.verify(t)
 	if errors.Is(err, ErrUnknownKey) {
 		// What follows costs a request to PERS, so what can be refused for
@@ -207,7 +215,9 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		if err := v.check(t, now); err != nil {
 			return f, err
 		}
-		f.deadline = time.Now().Add(v.keys.times.timeout)
+		if f.deadline.IsZero() {
+			f.deadline = time.Now().Add(v.keys.times.timeout)
+		}
 		key, f.keys, err = v.findKey(ctx, t, keys, err, f.deadline)
 		now = v.clock()
 		f.stranger = (v.strangers && f.keys != nil || t.header.algorithm == nil) &&
@@ -241,8 +251,11 @@ func (v *Verifier) InsecureVerifySignatureOnly(ctx context.Context, token string
 	if err := v.read(t); err != nil {
 		return nil, err
 	}
-	keys := v.keys.held(v.clock())
-	_, err := keys.verify(t)
+	keys, err := v.keys.settle(ctx, v.keys.held(v.clock()))
+	if err != nil {
+		return nil, withKeyID(err, t.header.kid)
+	}
+	_, err = keys.verify(t)
 	if errors.Is(err, ErrUnknownKey) {
 		_, _, err = v.findKey(ctx, t, keys, err, time.Now().Add(v.keys.times.timeout))
 	}

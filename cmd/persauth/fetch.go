@@ -20,7 +20,9 @@ func (sh *shell) fetchCommand() *cobra.Command {
 		Short: "Write the key set that PERS has now",
 		Long: `Fetches the key set of PERS, and writes the keys that can be used. The result is
 a JWK Set: to be embedded in a program, for --jwks, or as the snapshot that a
-service starts with. A file is replaced as a whole, or not at all.
+service starts with. Its member "persauth" says when it was fetched; other readers
+of JWK Sets ignore it, and a service that has both these keys and a project key
+takes note when they are too old. A file is replaced as a whole, or not at all.
 
 The better place for the project key is the variable PERS_PROJECT_KEY: other
 users of the machine can see arguments.

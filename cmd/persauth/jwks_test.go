@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/persauth/persauth"
 	"github.com/persauth/persauth/persauthtest"
@@ -99,6 +100,21 @@ func TestFetch(t *testing.T) {
 	_, err = v.Verify(t.Context(), token)
 	require.NoError(t, err)
 
+	// It says when it was fetched, and as a seed is as old as that.
+	body, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var dated struct {
+		Meta struct {
+			Fetched time.Time `json:"fetched"`
+		} `json:"persauth"`
+	}
+	require.NoError(t, json.Unmarshal(body, &dated))
+	assert.WithinDuration(t, time.Now(), dated.Meta.Fetched, time.Minute)
+	seeded, err := persauth.New(persauth.Config{ProjectKey: secretKey, BaseURL: base, Keys: persauth.StaticKeys(body)})
+	require.NoError(t, err)
+	defer seeded.Close()
+	assert.Equal(t, dated.Meta.Fetched.UTC(), seeded.Status().Keys.Loaded)
+
 	// A second time it asks again, whatever the file says, and through a link.
 	iss.Rotate()
 	link := filepath.Join(dir, "link.json")
@@ -107,7 +123,7 @@ func TestFetch(t *testing.T) {
 	got = call(t, "", nil, "jwks", "fetch", "--project-key", secretKey, "--base-url", base, "--out", link)
 	require.Equal(t, 0, got.status, got.stderr)
 	assert.Equal(t, before+1, asked.Load())
-	body, err := os.ReadFile(path)
+	body, err = os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Contains(t, string(body), "test-key-2")
 	assert.NotContains(t, string(body), secretKey)
