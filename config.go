@@ -171,9 +171,14 @@ type Config struct {
 	// Now is the clock. nil: time.Now. It must be safe for concurrent use.
 	Now func() time.Time
 	// Logger hears of changes of state: keys that changed, refreshes that
-	// begin to fail. It never hears of single requests. nil: nothing is logged.
+	// begin to fail. It never hears of single requests. nil: nothing is logged,
+	// except, once, to [slog.Default], that there are no keys and none can be
+	// fetched: then every token is refused.
 	Logger *slog.Logger
 }
+
+// noLogger is Logger where none is given.
+var noLogger = slog.New(slog.DiscardHandler)
 
 // defaults returns the Config with every default filled in.
 func (c Config) defaults() Config {
@@ -220,7 +225,7 @@ func (c Config) defaults() Config {
 		c.Now = time.Now
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = noLogger
 	}
 	return c
 }

@@ -81,6 +81,7 @@ type keyring struct {
 	times    keyTimes
 	now      func() time.Time
 	log      *slog.Logger
+	unheard  sync.Once // the one line that is logged without a logger
 
 	current atomic.Pointer[keySet]
 	// quiet is when the next refresh may start, or never. Nobody needs to take

@@ -5,6 +5,7 @@ package persauth_test
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -69,6 +70,60 @@ func TestDownAtStart(t *testing.T) {
 		assert.Equal(t, 1, s.log.lines("cannot be refreshed"))
 		assert.Equal(t, 1, s.log.lines("refreshed again"))
 	})
+}
+
+// A service without a logger, whose keys cannot be had at all, says so once: otherwise
+// nobody would know why every token is refused.
+func TestNoKeysAndNoLogger(t *testing.T) {
+	for name, c := range map[string]struct {
+		logger *slog.Logger
+		seed   bool
+		want   int
+	}{
+		"no logger":           {nil, false, 1},
+		"no logger, and keys": {nil, true, 0}, // for now
+		"a logger":            {slog.New(slog.DiscardHandler), false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				said := &logText{}
+				before := slog.Default()
+				slog.SetDefault(slog.New(slog.NewJSONHandler(said, nil)))
+				defer slog.SetDefault(before)
+				s := serve(t, func(cfg *persauth.Config) { cfg.Logger = c.logger })
+				if c.seed {
+					s.restart(func(cfg *persauth.Config) { cfg.Keys = persauth.StaticKeys(s.iss.JWKS()) })
+				}
+				token := s.token()
+				for range 3 {
+					s.pers.now(down)
+					for range 20 {
+						_, err := s.verify(token)
+						require.Equal(t, c.seed, err == nil)
+						time.Sleep(time.Second)
+					}
+					if c.seed {
+						break
+					}
+					s.pers.now(up(s.iss))
+					time.Sleep(5 * time.Second)
+					s.accepts(token)
+					s.jump(hardAge)
+				}
+				synctest.Wait()
+				assert.Equal(t, c.want, said.lines("there are no keys"), "%s", said)
+				assert.Equal(t, c.want, said.lines("connection refused"))
+				s.discreet("default log", said.String())
+				if c.seed {
+					s.jump(hardAge)
+					s.refuses(token, persauth.ErrUnavailable)
+					time.Sleep(5 * time.Second)
+					s.refuses(token, persauth.ErrUnavailable)
+					assert.Equal(t, 1, said.lines("there are no keys"), "the keys got too old")
+				}
+			})
+		})
+	}
 }
 
 // A request that comes while nothing is held waits for the keys, whatever it

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -128,8 +129,14 @@ func (k *keyring) backoff(longest time.Duration) time.Duration {
 // report tells the log about a change of state, and of nothing else.
 func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
 	if err != nil {
+		held := before.usable(instantOf(k.now()))
 		if failedBefore == 0 {
-			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", before.usable(instantOf(k.now())))
+			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", held)
+		}
+		if !held && k.log == noLogger {
+			k.unheard.Do(func() {
+				slog.Error("persauth: there are no keys, and none can be fetched: all tokens are refused (Config.Logger hears of more)", "error", err)
+			})
 		}
 		return
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,6 +73,7 @@ func (sh *shell) fetch(cmd *cobra.Command, cfg persauth.Config, out string) erro
 	}
 	defer os.RemoveAll(dir)
 	cfg.Snapshot = filepath.Join(dir, "jwks.json")
+	cfg.Logger = slog.New(slog.DiscardHandler) // the error says what is wrong
 	v, err := persauth.New(cfg)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -71,6 +72,7 @@ func (o *options) verifier(sh *shell, flags *pflag.FlagSet) (*persauth.Verifier,
 		Offline:     o.offline,
 		Now:         o.now.now,
 		CacheTokens: recentTokens,
+		Logger:      slog.New(slog.DiscardHandler), // the answers say what is wrong
 		// A log of tokens must not use up the calls that a tenant's services
 		// need.
 		Revocation: persauth.RevocationOff(),
