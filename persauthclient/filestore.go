@@ -49,26 +49,40 @@ func (f *FileStore) Load(context.Context) ([]byte, error) {
 
 // Update changes what is kept, once it has the lock.
 func (f *FileStore) Update(ctx context.Context, change func([]byte) ([]byte, error)) error {
+	return f.locked(ctx, func() error {
+		kept, err := f.Load(ctx)
+		if err != nil {
+			return err
+		}
+		next, err := change(kept)
+		switch {
+		case err != nil || bytes.Equal(kept, next):
+			return err
+		case next == nil:
+			return f.remove()
+		}
+		return f.replace(next)
+	})
+}
+
+// Remove removes the file, whatever is in it.
+func (f *FileStore) Remove(ctx context.Context) error { return f.locked(ctx, f.remove) }
+
+// locked calls do while no other process does.
+func (f *FileStore) locked(ctx context.Context, do func() error) error {
 	lock := flock.New(f.path+".lock", flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
 		return fmt.Errorf("%s.lock: %w", f.path, err)
 	}
 	defer lock.Close() // and unlocks
-	kept, err := f.Load(ctx)
-	if err != nil {
+	return do()
+}
+
+func (f *FileStore) remove() error {
+	if err := os.Remove(f.path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	next, err := change(kept)
-	switch {
-	case err != nil || bytes.Equal(kept, next):
-		return err
-	case next == nil:
-		if err := os.Remove(f.path); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	}
-	return f.replace(next)
+	return nil
 }
 
 // replace writes the file as a whole, or not at all.

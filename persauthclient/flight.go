@@ -27,7 +27,8 @@ const (
 
 // flight is a refresh under way, which any number of callers wait for.
 type flight struct {
-	refreshes bool // or it signs in or out
+	refreshes bool          // or it signs in or out
+	early     chan struct{} // closed when there is a token to use, and the flight goes on
 	done      chan struct{}
 	err       error // set when done is closed
 }
@@ -95,17 +96,17 @@ func (s *TokenSource) join(now time.Time, why reason) *flight {
 		}
 		s.renewedAt = now
 	}
-	return s.launch(func(ctx context.Context) error { return s.refresh(ctx, why) }, true)
+	return s.launch(func(ctx context.Context, f *flight) error { return s.refresh(ctx, f, why) }, true)
 }
 
 // launch begins a flight, detached from whoever asked for it. The caller holds mu.
-func (s *TokenSource) launch(do func(context.Context) error, refreshes bool) *flight {
-	f := &flight{refreshes: refreshes, done: make(chan struct{})}
+func (s *TokenSource) launch(do func(context.Context, *flight) error, refreshes bool) *flight {
+	f := &flight{refreshes: refreshes, early: make(chan struct{}), done: make(chan struct{})}
 	s.flight = f
 	s.running.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), flightLimit)
 		defer cancel()
-		err := do(ctx)
+		err := do(ctx, f)
 		s.mu.Lock()
 		if refreshes || err == nil {
 			err = s.settle(err)
@@ -130,7 +131,7 @@ func (s *TokenSource) begin(ctx context.Context, do func(context.Context) error)
 			return nil, &Error{Op: opToken, Got: "the source is closed", Err: ErrUnavailable}
 		case running == nil:
 			defer s.mu.Unlock()
-			return s.launch(do, false), nil
+			return s.launch(func(ctx context.Context, _ *flight) error { return do(ctx) }, false), nil
 		default:
 			s.mu.Unlock()
 			select {

@@ -11,7 +11,10 @@ import (
 
 // refresh brings a token that is fresher than the current one: from the store,
 // where another process was faster, or from PERS.
-func (s *TokenSource) refresh(ctx context.Context, why reason) error {
+func (s *TokenSource) refresh(ctx context.Context, f *flight, why reason) error {
+	if fresh, err := s.load(ctx, f); fresh || err != nil {
+		return err
+	}
 	var found *held
 	var inner error // of what happens under the lock, for which the store is not to blame
 	stored := ""
@@ -22,9 +25,8 @@ func (s *TokenSource) refresh(ctx context.Context, why reason) error {
 	switch {
 	case inner != nil:
 		return inner
-	case err == nil && found == nil:
-		err = plainError("it did not call change")
-		fallthrough
+	case found == nil && err == nil:
+		return storeError(plainError("it did not call change"))
 	case found == nil:
 		return storeError(err)
 	}
@@ -39,6 +41,40 @@ func (s *TokenSource) refresh(ctx context.Context, why reason) error {
 		s.log.Warn("persauthclient: the session is not kept", "error", storeError(err))
 	}
 	return s.adopt(ctx, found)
+}
+
+// load takes what the store has when the program has just started: it needs no lock
+// to use a token that lives, also where PERS is away. It reports whether there is
+// nothing to refresh.
+func (s *TokenSource) load(ctx context.Context, f *flight) (fresh bool, err error) {
+	if s.current.Load() != nil {
+		return false, nil
+	}
+	kept, err := s.cfg.Store.Load(ctx)
+	if err != nil {
+		return false, storeError(err)
+	}
+	base, err := decodeSession(kept, s.account)
+	if base == nil {
+		return false, storeError(err)
+	}
+	key, err := s.keyOf(base)
+	if err != nil {
+		return false, nil // change says so, or signs in
+	}
+	now := s.now()
+	h := hold(base, key)
+	if base.AccessToken == s.distrusted || !h.alive(now) {
+		return false, nil
+	}
+	if err := s.adopt(ctx, h); err != nil {
+		return false, err
+	}
+	if fresh := h.fresh(now); fresh || h.closing(now) {
+		return fresh, nil
+	}
+	close(f.early)
+	return false, nil
 }
 
 // change decides, under the lock of the store, what to do with what is kept, and
@@ -219,6 +255,9 @@ func (s *TokenSource) signOut(ctx context.Context) error {
 
 // storeError is an error of the store, if it is not one of this package already.
 func storeError(err error) error {
+	if err == nil {
+		return nil
+	}
 	if e := new(Error); errors.As(err, &e) {
 		return err
 	}

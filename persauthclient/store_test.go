@@ -399,3 +399,33 @@ func TestProcesses(t *testing.T) {
 		assert.Equal(t, round+1, p.Count(persauthtest.EndpointRefresh))
 	}
 }
+
+// A program that starts while PERS is away, or does not answer, uses the token that
+// is kept, at once, while that lives.
+func TestStartWithoutPERS(t *testing.T) {
+	for name, fault := range map[string]persauthtest.Fault{"down": persauthtest.Down, "hanging": persauthtest.Hanging, "ended": persauthtest.Status(401)} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, p pers) {
+				store := new(persauthclient.MemoryStore)
+				keep := func(cfg *persauthclient.Config) { cfg.Store = store }
+				before := p.good(t, p.signedIn(t, keep))
+				p.Fault(persauthtest.EndpointRefresh, fault)
+				time.Sleep(14 * time.Minute)
+				s := p.source(t, keep)
+				began := time.Now()
+				for range 50 {
+					assert.Equal(t, before, p.good(t, s))
+				}
+				assert.Zero(t, time.Since(began))
+				time.Sleep(45 * time.Second) // it may expire on the way
+				s = p.source(t, keep)
+				began = time.Now()
+				assert.Equal(t, before, p.good(t, s))
+				assert.LessOrEqual(t, time.Since(began), 10*time.Second)
+				time.Sleep(16 * time.Second)
+				_, err := p.source(t, keep).AccessToken(t.Context())
+				assert.Error(t, err)
+			})
+		})
+	}
+}

@@ -178,6 +178,9 @@ func (s *TokenSource) refreshed(ctx context.Context, now time.Time) (*held, erro
 	case !f.refreshes && f.ended():
 		return s.get(ctx) // somebody signed in or out, or tried to
 	case err != nil:
+		if h := s.current.Load(); h.alive(s.now()) {
+			return h, nil // the store had one
+		}
 		return nil, err
 	}
 	return s.use()
@@ -191,13 +194,16 @@ func (s *TokenSource) use() (*held, error) {
 	return nil, s.signInError(nil)
 }
 
-// wait waits for a flight, for so long or until ctx ends. The flight goes on.
+// wait waits for a flight, or until it has found a token to use meanwhile, for so
+// long or until ctx ends. The flight goes on.
 func (s *TokenSource) wait(ctx context.Context, f *flight, limit time.Duration) error {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-f.done:
 		return f.err
+	case <-f.early:
+		return nil
 	case <-ctx.Done():
 		return &Error{Op: opToken, Err: ErrUnavailable, Cause: ctx.Err()}
 	case <-timer.C:

@@ -5,6 +5,7 @@
 //	persauth explain, persauth inspect, persauth jwks show|lint|fetch
 //	persauth serve --config sidecar.yaml
 //	persauth mock, persauth mint
+//	persauth login, persauth token, persauth curl, persauth logout
 //
 // On js and wasip1 Go has no sockets: there the commands that need PERS, or serve
 // something, say so.
@@ -158,7 +159,8 @@ func (sh *shell) rootCommand() *cobra.Command {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(sh.verifyCommand(), sh.explainCommand(), sh.inspectCommand(), sh.jwksCommand(),
-		sh.serveCommand(), sh.mockCommand(), sh.mintCommand())
+		sh.serveCommand(), sh.mockCommand(), sh.mintCommand(),
+		sh.loginCommand(), sh.tokenCommand(), sh.curlCommand(), sh.logoutCommand())
 	return root
 }
 
