@@ -37,7 +37,7 @@ func New(v *persauth.Verifier, rules Rules) (*Interceptor, error) {
 	if v == nil {
 		return nil, fmt.Errorf("persauthgrpc: no verifier")
 	}
-	if err := rules.check(); err != nil {
+	if err := rules.Validate(); err != nil {
 		return nil, fmt.Errorf("persauthgrpc: %w", err)
 	}
 	return &Interceptor{v, maps.Clone(rules)}, nil
@@ -53,14 +53,14 @@ func (i *Interceptor) ServerOptions() []grpc.ServerOption {
 // [Interceptor.Stream], too.
 func (i *Interceptor) Unary() grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		rule := i.rules.find(info.FullMethod)
-		if rule.public {
+		rule := i.rules.Find(info.FullMethod)
+		if rule.IsPublic() {
 			return handler(ctx, request)
 		}
 		c := i.callOf(ctx, func(trailer metadata.MD) { _ = grpc.SetTrailer(ctx, trailer) })
 		err := c.authenticate(ctx, info.FullMethod, rule)
-		if err == nil && rule.message != nil {
-			err = rule.message(c.claims, request)
+		if err == nil {
+			err = rule.ForMessage(c.claims, request)
 		}
 		if err != nil {
 			return nil, c.refuse(ctx, err)
@@ -95,10 +95,7 @@ func (c *call) authenticate(ctx context.Context, fullMethod string, rule Rule) e
 	if err != nil {
 		return err
 	}
-	if rule.caller == nil {
-		return &persauth.Error{Check: "method", Want: "a rule", Got: "none", Err: persauth.ErrForbidden}
-	}
-	if err := rule.caller(claims); err != nil {
+	if err := rule.ForCaller(claims); err != nil {
 		return err
 	}
 	if len(c.proofs) > 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/internal/rpcdoor"
 	"google.golang.org/grpc"
 )
 
@@ -26,8 +27,8 @@ const returnGrace = 50 * time.Millisecond
 // is then recovered.
 func (i *Interceptor) Stream() grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		rule := i.rules.find(info.FullMethod)
-		if rule.public {
+		rule := i.rules.Find(info.FullMethod)
+		if rule.IsPublic() {
 			return handler(srv, ss)
 		}
 		c := i.callOf(ss.Context(), ss.SetTrailer)
@@ -84,7 +85,7 @@ func (s *stream) run(handler func() error) error {
 	select {
 	case r = <-done:
 	case <-s.ctx.Done():
-		if s.refusal() == nil {
+		if rpcdoor.Refusal(s.ctx) == nil {
 			r = <-done // the client is gone: grpc-go has told the handler
 			break
 		}
@@ -98,7 +99,7 @@ func (s *stream) run(handler func() error) error {
 	if r.panicked != nil {
 		panic(r.panicked) // for interceptors further out, as if there were one goroutine
 	}
-	if err := s.refusal(); err != nil {
+	if err := rpcdoor.Refusal(s.ctx); err != nil {
 		return s.call.refuse(s.ServerStream.Context(), err)
 	}
 	if r.err != nil {
@@ -107,21 +108,13 @@ func (s *stream) run(handler func() error) error {
 	return nil
 }
 
-// refusal returns why the stream was ended here, or nil where it was not.
-func (s *stream) refusal() error {
-	if s.ctx.Err() == nil || s.ServerStream.Context().Err() != nil {
-		return nil
-	}
-	return context.Cause(s.ctx)
-}
-
 // SendMsg sends a message, while the caller is one who may hear it.
 func (s *stream) SendMsg(message any) error {
 	if err := s.ended(); err != nil {
 		return err
 	}
-	if s.rule.message != nil && !s.passed.Load() {
-		return s.refuse(&persauth.Error{Check: "message", Want: "one that the rule lets pass before any is sent", Got: "none", Err: persauth.ErrForbidden})
+	if s.rule.ReadsMessages() && !s.passed.Load() {
+		return s.refuse(rpcdoor.ErrNoMessage())
 	}
 	return s.ServerStream.SendMsg(message)
 }
@@ -137,26 +130,27 @@ func (s *stream) RecvMsg(message any) error {
 	if err := s.ended(); err != nil {
 		return err // it came after the end
 	}
-	if s.rule.message != nil {
-		if err := s.rule.message(s.call.claims, message); err != nil {
-			return s.refuse(err)
-		}
-		s.passed.Store(true)
+	if err := s.rule.ForMessage(s.call.claims, message); err != nil {
+		return s.refuse(err)
 	}
+	s.passed.Store(true)
 	return nil
 }
 
 // refuse ends the stream.
 func (s *stream) refuse(err error) error {
-	s.end(err)
-	return s.ended()
+	rpcdoor.End(s.end, err)
+	return s.refused(err)
 }
 
 // ended returns the status with which the stream has ended, or nil.
 func (s *stream) ended() error {
-	err := s.refusal()
-	if err == nil {
-		return nil
+	if err := rpcdoor.Refusal(s.ctx); err != nil {
+		return s.refused(err)
 	}
+	return nil
+}
+
+func (s *stream) refused(err error) error {
 	return &refused{statusOf(s.call.v.Refusal(err, s.call.authorization)), err}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/persauthgrpc"
 	pb "github.com/persauth/persauth/persauthgrpc/internal/orderspb"
 	"github.com/persauth/persauth/persauthtest"
 	"github.com/stretchr/testify/assert"
@@ -325,4 +326,37 @@ func TestStreamEndsWhenItsKeyLeaves(t *testing.T) {
 	require.Equal(t, codes.Unauthenticated, status.Code(err))
 	info, _ := infoOf(err)
 	assert.Equal(t, "unknown_key", info.GetReason())
+}
+
+// A message that is refused while its client goes away is refused.
+func TestRefusedWhileTheClientGoes(t *testing.T) {
+	iss := newIssuer(t)
+	ctx, cancel := context.WithCancel(bearer(t, iss.UserToken("acme")))
+	asked, received := make(chan struct{}), make(chan error, 1)
+	guard, err := persauthgrpc.New(iss.Verifier(), persauthgrpc.Rules{
+		"shop.v1.Orders": persauthgrpc.AllowMessage(func(c *persauth.Claims, m hasTenant) error {
+			cancel()
+			<-asked
+			return c.RequireTenant(m.GetTenantId())
+		}),
+	})
+	require.NoError(t, err)
+	l := listen(t)
+	server := grpc.NewServer(guard.ServerOptions()...)
+	pb.RegisterOrdersServer(server, &orders{sync: func(stream grpc.BidiStreamingServer[pb.CreateRequest, pb.Order]) error {
+		go func() {
+			<-stream.Context().Done() // the client's end is known here
+			close(asked)
+		}()
+		_, err := stream.Recv()
+		received <- err
+		return err
+	}})
+	go func() { _ = server.Serve(l) }()
+	defer server.Stop()
+	s := &service{address: l.Addr().String()}
+	stream, err := pb.NewOrdersClient(s.dial(t)).Sync(ctx)
+	require.NoError(t, err)
+	require.NoError(t, stream.Send(&pb.CreateRequest{TenantId: "other"}))
+	assert.ErrorIs(t, <-received, persauth.ErrForbidden)
 }
