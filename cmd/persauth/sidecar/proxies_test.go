@@ -211,7 +211,7 @@ pers: {baseURL: %q, jwks: jwks.json, tenants: [%s]}
 dpop: {origin: "https://%s"}
 `, b.pers.URL(), tenant, publicHost))
 	o.Getenv = func(string) string { return b.pers.ProjectKey() }
-	o.Base = persauth.Config{HTTPClient: b.pers.Client()}
+	o.Base = persauth.Config{HTTPClient: b.pers.Client(), Now: b.iss.Clock().Now}
 	b.sidecar = runSidecar(t, o)
 	host, port, err := net.SplitHostPort(service(t))
 	require.NoError(t, err)
