@@ -159,7 +159,7 @@ func detailOf(err error, usual string) string {
 // one, goes to the scheme that the client used (RFC 9449 §7.2), or to both where it
 // used both.
 func (v *Verifier) challenges(code string, usedDPoP, both bool) (all []string) {
-	bearer, dpop := v.proofs.cfg.Mode != DPoPRequired, v.proofs.algs != ""
+	bearer, dpop := v.proofs.mode != DPoPRequired, v.proofs.algs != ""
 	add := func(challenge string, used bool) {
 		if code != "" && used {
 			challenge += `, error="` + code + `"`

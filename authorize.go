@@ -6,6 +6,9 @@ package persauth
 import (
 	"slices"
 	"strings"
+
+	"github.com/persauth/persauth/internal/redact"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // RequireTenant returns nil when the token belongs to tenant, and an error that
@@ -15,7 +18,7 @@ func (c *Claims) RequireTenant(tenant string) error {
 		return err
 	}
 	if c.TenantID() != tenant {
-		return forbidden("tenant", quoted(tenant), quoted(c.TenantID()))
+		return forbidden("tenant", redact.Quote(tenant), redact.Quote(c.TenantID()))
 	}
 	return nil
 }
@@ -27,7 +30,7 @@ func (c *Claims) RequireBusiness(business string) error {
 		return err
 	}
 	if c.BusinessID() != business {
-		return forbidden("business", quoted(business), orNone(c.BusinessID()))
+		return forbidden("business", redact.Quote(business), orNone(c.BusinessID()))
 	}
 	return nil
 }
@@ -54,7 +57,7 @@ func (c *Claims) RequireBusinessRole(business string, roles ...string) error {
 	}
 	if t := c.AuthType(); t == AuthUser || t == AuthExternal {
 		// A session that says that it is not a business's has no role there.
-		return forbidden("business role", `a session of the business: authType "business"`, "authType "+quoted(string(t)))
+		return forbidden("business role", `a session of the business: authType "business"`, "authType "+redact.Quote(string(t)))
 	}
 	return c.requireRole("role in business ", business, roles)
 }
@@ -111,7 +114,7 @@ const wantTenantSession = `a token of the tenant itself: authType "tenant", or w
 func gotTenantEvidence[T string | []byte](c interface{ get(claimField) T }) string {
 	got := "authType " + orNone(string(c.get(fieldAuthType))) + ", token kind " + orNone(string(c.get(fieldKind)))
 	if business := c.get(fieldBusiness); len(business) > 0 {
-		got += ", business " + quoted(string(business))
+		got += ", business " + redact.Quote(string(business))
 	}
 	return got
 }
@@ -120,12 +123,12 @@ func (c *Claims) requireRole(where, name string, roles []string) error {
 	if err := c.required("role", roles...); err != nil {
 		return err
 	}
-	for role := range elements(c.get(fieldRole)) {
+	for role := range strictjson.List(c.get(fieldRole)) {
 		if slices.Contains(roles, role) {
 			return nil
 		}
 	}
-	return forbidden(where+quoted(name), oneOf(roles), orNone(joined(c.get(fieldRole))))
+	return forbidden(where+redact.Quote(name), oneOf(roles), orNone(strictjson.ListText(c.get(fieldRole))))
 }
 
 // required refuses a requirement that would require nothing, and nil claims.
@@ -145,9 +148,9 @@ func forbidden(check, want, got string) *Error {
 
 func oneOf(values []string) string {
 	if len(values) == 1 {
-		return quoted(values[0])
+		return redact.Quote(values[0])
 	}
-	return "one of " + quoted(strings.Join(values, ", "))
+	return "one of " + redact.Quote(strings.Join(values, ", "))
 }
 
 // textOr returns one of two texts.
@@ -162,5 +165,5 @@ func orNone(value string) string {
 	if value == "" {
 		return "none"
 	}
-	return quoted(value)
+	return redact.Quote(value)
 }

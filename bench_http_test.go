@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/dpop"
 	"github.com/persauth/persauth/persauthtest"
 )
 
@@ -65,7 +67,7 @@ func BenchmarkDPoP(b *testing.B) {
 	for _, alg := range []string{"ES256", "EdDSA", "RS256"} {
 		b.Run(alg, func(b *testing.B) {
 			iss := persauthtest.NewIssuer(b)
-			again := &anew{ReplayStore: persauth.NewMemoryReplays(1<<20, 2*time.Minute, time.Now)}
+			again := &anew{memory: dpop.NewMemory(1<<20, 2*time.Minute, clock.New(nil))}
 			v := iss.Verifier(func(cfg *persauth.Config) {
 				cfg.DPoP = persauth.DPoP{Origin: "https://shop.example", Replays: again}
 			})
@@ -91,13 +93,13 @@ func BenchmarkDPoP(b *testing.B) {
 
 // anew makes every proof a new one, so that a benchmark need not sign them all.
 type anew struct {
-	persauth.ReplayStore
-	n int
+	memory *dpop.Memory
+	n      int
 }
 
 func (a *anew) Claim(ctx context.Context, p persauth.UsedProof) (bool, error) {
 	a.n++
 	binary.NativeEndian.PutUint64(p.ID[:], uint64(a.n))
 	binary.NativeEndian.PutUint64(p.Subject[:], uint64(a.n%64))
-	return a.ReplayStore.Claim(ctx, p)
+	return a.memory.Claim(ctx, dpop.Claimed(p))
 }

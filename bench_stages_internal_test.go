@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/persauth/persauth/internal/jose"
 )
 
 // stageBatch is how many tokens go through a stage before the next one begins,
@@ -65,7 +67,7 @@ func BenchmarkStages(b *testing.B) {
 	var at [stageBatch]struct {
 		token string
 		*parsed
-		key *publicKey
+		key *jose.Key
 		r   *remembered
 		err error
 	}
@@ -79,10 +81,10 @@ func BenchmarkStages(b *testing.B) {
 		{name: "recall", run: func(i int) { at[i].r = v.recall(at[i].token, keys, now) }},
 		{name: "read", run: func(i int) { at[i].parsed = v.take(at[i].token); at[i].err = v.read(at[i].parsed) }},
 		{name: "glance", run: func(i int) { at[i].claims.glance(at[i].payload, v.tree, now, v.expect) }},
-		{name: "signature", run: func(i int) { at[i].key, at[i].err = keys.verify(at[i].parsed) }},
+		{name: "signature", run: func(i int) { at[i].key, at[i].err = at[i].parsed.verifiedBy(keys) }},
 		{name: "rules", run: func(i int) { at[i].err = v.check(at[i].parsed, now) }},
 		{name: "record", run: func(i int) { at[i].r = v.record(at[i].parsed, finding{keys: keys, key: at[i].key}) }},
-		{name: "remember", run: func(i int) { v.seen.put(at[i].r) }},
+		{name: "remember", run: func(i int) { v.seen.Put(at[i].r) }},
 		{name: "release", run: func(i int) { at[i].release() }},
 	}
 	next := 0

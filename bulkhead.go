@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/persauth/persauth/internal/cache"
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/persapi"
 	"github.com/sony/gobreaker/v2"
 )
 
@@ -46,13 +49,13 @@ const (
 // bulkhead is what a purpose has for itself. All but the breaker is guarded by the
 // introspector's mu.
 type bulkhead struct {
-	breaker *gobreaker.CircuitBreaker[answer]
+	breaker *gobreaker.CircuitBreaker[[]byte]
 	budget  *budget
-	shares  *bounded[*budget] // by subject
+	shares  *cache.Bounded[*budget] // by subject
 
-	answered    bool    // PERS has answered at least once
-	failing     bool    // the last call found no answer, or could not be made
-	pausedUntil instant // PERS asked for a pause of these calls
+	answered    bool          // PERS has answered at least once
+	failing     bool          // the last call found no answer, or could not be made
+	pausedUntil clock.Instant // PERS asked for a pause of these calls
 	unwelcome   map[tokenDigest]struct{}
 	counts      CallCounters
 	err         error           // of the last call; nil if it was answered
@@ -61,10 +64,10 @@ type bulkhead struct {
 
 func newBulkhead(perHour float64) *bulkhead {
 	return &bulkhead{
-		breaker:     gobreaker.NewCircuitBreaker[answer](breakerSettings),
+		breaker:     gobreaker.NewCircuitBreaker[[]byte](breakerSettings),
 		budget:      newBudget(perHour, perHour/60), // a minute's worth may come at once
-		shares:      newBounded[*budget](sharesKept),
-		pausedUntil: noInstant,
+		shares:      cache.NewBounded[*budget](sharesKept),
+		pausedUntil: clock.None,
 		unwelcome:   make(map[tokenDigest]struct{}),
 	}
 }
@@ -96,8 +99,8 @@ type blamedError struct {
 func (e *blamedError) Unwrap() error { return e.error }
 
 // statusOf returns the status that PERS failed a call with, or 0.
-func statusOf(err error) statusError {
-	var status statusError
+func statusOf(err error) persapi.StatusError {
+	var status persapi.StatusError
 	_ = errors.As(err, &status)
 	return status
 }
@@ -133,24 +136,22 @@ func (b *bulkhead) blameOf(err error, subject tokenDigest, keysRefused bool) bla
 // refusesKey reports whether the last refresh failed because PERS does not accept
 // the project key.
 func (k *keyring) refusesKey() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return refusesKey(k.lastError)
+	return refusesKey(k.failure())
 }
 
 // permit takes a call out of the budgets, or returns why it may not be made now.
 // The caller holds mu.
-func (i *introspector) permit(call *inflightCall, now instant) error {
+func (i *introspector) permit(call *inflightCall, now clock.Instant) error {
 	b := i.bulkheads[call.why]
 	e := &Error{Check: "remote", Want: "a call of PERS", Err: ErrUnavailable}
 	others := true // they are concerned, too
 	switch {
 	case i.closed:
 		e.Got = "a verifier that is closed"
-	case i.pausedUntil.ahead(now, maxRetryAfter): // a clock may be put back
-		e.Got, e.RetryAfter = "the calls of the project key are used up, says PERS", i.pausedUntil.time().Sub(now.time())
-	case b.pausedUntil.ahead(now, maxRetryAfter):
-		e.Got, e.RetryAfter = "PERS has asked for a pause", b.pausedUntil.time().Sub(now.time())
+	case i.pausedUntil.Ahead(now, persapi.MaxRetryAfter): // a clock may be put back
+		e.Got, e.RetryAfter = "the calls of the project key are used up, says PERS", i.pausedUntil.Time().Sub(now.Time())
+	case b.pausedUntil.Ahead(now, persapi.MaxRetryAfter):
+		e.Got, e.RetryAfter = "PERS has asked for a pause", b.pausedUntil.Time().Sub(now.Time())
 	case b.breaker.State() == gobreaker.StateOpen:
 		e.Got, e.RetryAfter = "PERS has not answered for a while", breakerPause
 	default:
@@ -170,7 +171,7 @@ func (i *introspector) permit(call *inflightCall, now instant) error {
 
 // settle notes how a call ended. It reports whether PERS has begun to limit all
 // calls. The caller holds mu.
-func (i *introspector) settle(b *bulkhead, err error, blame blame, now instant) (limited bool) {
+func (i *introspector) settle(b *bulkhead, err error, blame blame, now clock.Instant) (limited bool) {
 	mismatch := errors.Is(err, ErrRemoteMismatch)
 	if mismatch || !errors.Is(err, ErrUnavailable) { // a 2xx: the project key is accepted
 		for _, each := range i.bulkheads {
@@ -196,7 +197,7 @@ func (i *introspector) settle(b *bulkhead, err error, blame blame, now instant) 
 	case blame != blamePERS || !errors.As(err, &e):
 	case statusOf(err) == http.StatusTooManyRequests:
 		b.counts.RateLimited++
-		limited = !i.pausedUntil.ahead(now, maxRetryAfter)
+		limited = !i.pausedUntil.Ahead(now, persapi.MaxRetryAfter)
 		i.pausedUntil = extendPause(i.pausedUntil, now, e.RetryAfter)
 		return limited && e.RetryAfter > 0
 	case e.RetryAfter > 0:
@@ -207,11 +208,11 @@ func (i *introspector) settle(b *bulkhead, err error, blame blame, now instant) 
 
 // extendPause returns the end of a pause that may be under way already. One from before
 // a clock was put back is over.
-func extendPause(until, now instant, pause time.Duration) instant {
-	if !until.ahead(now, maxRetryAfter) {
-		until = noInstant
+func extendPause(until, now clock.Instant, pause time.Duration) clock.Instant {
+	if !until.Ahead(now, persapi.MaxRetryAfter) {
+		until = clock.None
 	}
-	return max(until, now.add(pause))
+	return max(until, now.Add(pause))
 }
 
 // failing reports whether the last call for a purpose found no answer, or could

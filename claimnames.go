@@ -5,6 +5,8 @@ package persauth
 import (
 	"fmt"
 	"strings"
+
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // ClaimNames says where in a token the claims of PERS are found. An empty name
@@ -73,18 +75,9 @@ var claimForms = [...]struct {
 	fieldKind:         {check: "kind", form: "none, or a string", optional: true},
 }
 
-// claimMember is one name in the tree of members that are read: a field, or an
-// object with more of them inside.
-type claimMember struct {
-	name  string
-	place int // among those beside it
-	field claimField
-	inner []claimMember
-}
-
 // claimTree turns the configured names into the tree that decoding walks.
-func claimTree(names ClaimNames) ([]claimMember, error) {
-	tree := make([]claimMember, 0, 16) // more than there are by default
+func claimTree(names ClaimNames) ([]strictjson.Member, error) {
+	tree := make([]strictjson.Member, 0, 16) // more than there are by default
 	var failed failures
 	for _, c := range []struct {
 		field              claimField
@@ -111,12 +104,12 @@ func claimTree(names ClaimNames) ([]claimMember, error) {
 			name = c.configured
 		}
 		path := claimPath(name)
-		if len(path) > maxDepth {
-			failed = append(failed, fmt.Errorf("ClaimNames: %q is nested deeper than %d", name, maxDepth))
+		if len(path) > strictjson.MaxDepth {
+			failed = append(failed, fmt.Errorf("ClaimNames: %q is nested deeper than %d", name, strictjson.MaxDepth))
 			continue
 		}
 		var ok bool
-		if tree, ok = plant(tree, path, c.field); !ok {
+		if tree, ok = strictjson.Plant(tree, path, int(c.field)); !ok {
 			failed = append(failed, fmt.Errorf("ClaimNames: %q is empty in part, or already stands for another claim", name))
 		}
 	}
@@ -133,35 +126,4 @@ func claimPath(name string) []string {
 		return path
 	}
 	return strings.Split(name, ".")
-}
-
-// plant adds a path to the tree. It reports false when the path has an empty
-// part, or ends or runs through where another one ends.
-func plant(tree []claimMember, path []string, field claimField) ([]claimMember, bool) {
-	if path[0] == "" {
-		return tree, false
-	}
-	m := find(tree, []byte(path[0]))
-	if m == nil {
-		tree = append(tree, claimMember{name: path[0], place: len(tree)})
-		m = &tree[len(tree)-1]
-	} else if m.field != noField || len(path) == 1 {
-		return tree, false
-	}
-	if len(path) == 1 {
-		m.field = field
-		return tree, true
-	}
-	var ok bool
-	m.inner, ok = plant(m.inner, path[1:], field)
-	return tree, ok
-}
-
-func find(tree []claimMember, name []byte) *claimMember {
-	for i := range tree {
-		if m := &tree[i]; len(m.name) == len(name) && m.name == string(name) {
-			return m
-		}
-	}
-	return nil
 }

@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/redact"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // claimRules begins with the form of each claim; a claim that does not have its
@@ -18,44 +22,44 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 		want: func(*candidate, *expectation) string { return "a time in the future" },
 		got: func(c *candidate, e *expectation) string {
 			switch {
-			case c.expiresAt == noInstant:
+			case c.expiresAt == clock.None:
 				return "none"
 			case c.now < c.expiresAt:
-				return fmt.Sprintf("expires in %s (at %v)", span(c.expiresAt-c.now), c.expiresAt)
+				return fmt.Sprintf("expires in %s (at %v)", clock.Span(c.expiresAt-c.now), c.expiresAt)
 			}
-			return fmt.Sprintf("expired %s ago (at %v; leeway %s)", span(c.now-c.expiresAt), c.expiresAt, leewayText(e))
+			return fmt.Sprintf("expired %s ago (at %v; leeway %s)", clock.Span(c.now-c.expiresAt), c.expiresAt, leewayText(e))
 		},
 	},
 	{
 		name: "nbf", err: ErrNotYetValid, plain: true,
 		ok: func(c *candidate, e *expectation) bool {
-			return c.notBefore == noInstant || c.notBefore <= c.now.add(e.leeway)
+			return c.notBefore == clock.None || c.notBefore <= c.now.Add(e.leeway)
 		},
 		want: func(*candidate, *expectation) string { return "none, or a time in the past" },
 		got: func(c *candidate, e *expectation) string {
 			switch {
-			case c.notBefore == noInstant:
+			case c.notBefore == clock.None:
 				return "none"
 			case c.notBefore <= c.now:
 				return fmt.Sprintf("valid since %v", c.notBefore)
 			}
-			return fmt.Sprintf("valid in %s (at %v; leeway %s)", span(c.notBefore-c.now), c.notBefore, leewayText(e))
+			return fmt.Sprintf("valid in %s (at %v; leeway %s)", clock.Span(c.notBefore-c.now), c.notBefore, leewayText(e))
 		},
 	},
 	{
 		name: "iat", err: ErrNotYetValid, plain: true,
 		ok: func(c *candidate, e *expectation) bool {
-			return c.issuedAt == noInstant || c.issuedAt <= c.now.add(e.leeway)
+			return c.issuedAt == clock.None || c.issuedAt <= c.now.Add(e.leeway)
 		},
 		want: func(*candidate, *expectation) string { return "none, or a time in the past" },
 		got: func(c *candidate, e *expectation) string {
 			switch {
-			case c.issuedAt == noInstant:
+			case c.issuedAt == clock.None:
 				return "none"
 			case c.issuedAt <= c.now:
-				return issued(c.issuedAt, c.now)
+				return clock.Issued(c.issuedAt, c.now)
 			}
-			return strings.TrimSuffix(issued(c.issuedAt, c.now), ")") + "; leeway " + leewayText(e) + ")"
+			return strings.TrimSuffix(clock.Issued(c.issuedAt, c.now), ")") + "; leeway " + leewayText(e) + ")"
 		},
 	},
 	{
@@ -72,7 +76,7 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 			if e.audience == "" {
 				return true
 			}
-			for one := range elements(c.get(fieldAudience)) {
+			for one := range strictjson.List(c.get(fieldAudience)) {
 				if string(one) == e.audience {
 					return true
 				}
@@ -80,7 +84,9 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 			return false
 		},
 		want: func(_ *candidate, e *expectation) string { return orAny(e.audience) },
-		got:  func(c *candidate, _ *expectation) string { return orNone(joined(string(c.get(fieldAudience)))) },
+		got: func(c *candidate, _ *expectation) string {
+			return orNone(strictjson.ListText(string(c.get(fieldAudience))))
+		},
 	},
 	{
 		name: "tenant", err: ErrTenant,
@@ -156,55 +162,13 @@ func formRules() []rule[candidate] {
 	return rules
 }
 
-// issued says when something was made, and how far from now that is.
-func issued(at, now instant) string {
-	if at > now {
-		return fmt.Sprintf("issued %s in the future (at %v)", span(at-now), at)
-	}
-	return fmt.Sprintf("issued %s ago (at %v)", span(now-at), at)
-}
-
-func leewayText(e *expectation) string { return span(instant(e.leeway.Microseconds())) }
-
-// span writes a length of time in one or two units: "45s", "14m30s", "3h", "12
-// days". A time.Duration would not do: it ends after 292 years.
-func span(length instant) string {
-	const (
-		second = 1_000_000
-		minute = 60 * second
-		hour   = 60 * minute
-		day    = 24 * hour
-		year   = 8766 * hour
-	)
-	two := func(large, small instant, units string) string {
-		text := fmt.Sprintf("%d%c", length/large, units[0])
-		if rest := length % large / small; rest > 0 {
-			text += fmt.Sprintf("%d%c", rest, units[1])
-		}
-		return text
-	}
-	switch {
-	case length == 0:
-		return "0s"
-	case length < second:
-		return fmt.Sprintf("%dms", length/1000)
-	case length < minute:
-		return fmt.Sprintf("%ds", length/second)
-	case length < hour:
-		return two(minute, second, "ms")
-	case length < 2*day:
-		return two(hour, minute, "hm")
-	case length < 2*year:
-		return fmt.Sprintf("%d days", length/day)
-	}
-	return fmt.Sprintf("%d years", length/year)
-}
+func leewayText(e *expectation) string { return clock.Span(clock.Instant(e.leeway.Microseconds())) }
 
 func orAny(value string) string {
 	if value == "" {
 		return "any: none is configured"
 	}
-	return quoted(value)
+	return redact.Quote(value)
 }
 
 func orAnyOf(configured bool, names string) string {
@@ -217,10 +181,10 @@ func orAnyOf(configured bool, names string) string {
 // begun reports whether claims that passed pass at a time that may be an earlier
 // one, when the clock was put back. PERS' word on them counts for nothing then: how
 // old it is cannot be told.
-func (c *Claims) begun(e *expectation, now instant) bool {
-	latest := now.add(e.leeway)
-	return c.notBefore <= latest && c.issuedAt <= latest && c.checked <= now.add(clockSlack)
+func (c *Claims) begun(e *expectation, now clock.Instant) bool {
+	latest := now.Add(e.leeway)
+	return c.notBefore <= latest && c.issuedAt <= latest && c.checked <= now.Add(clock.Slack)
 }
 
 // end is when claims that passed pass no more.
-func (c *Claims) end(e *expectation) instant { return c.expiresAt.add(e.leeway) }
+func (c *Claims) end(e *expectation) clock.Instant { return c.expiresAt.Add(e.leeway) }

@@ -4,7 +4,9 @@ package persauth
 // what they allow in authorize.go.
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,6 +14,9 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // AuthType says what kind of caller a token was issued to: the "authType"
@@ -49,11 +54,11 @@ type Claims struct {
 	flags  claimFlags
 	denied uint32 // the version of the deny list that the token was held against
 
-	expiresAt, notBefore, issuedAt instant // absent: noInstant
-	checked                        instant // see Verification.CheckedAt; noInstant: never
+	expiresAt, notBefore, issuedAt clock.Instant // absent: None
+	checked                        clock.Instant // see Verification.CheckedAt; None: never
 
-	header *header
-	key    *publicKey // nil: PERS vouched for the token
+	header *jose.Header
+	key    *jose.Key // nil: PERS vouched for the token
 }
 
 // claimFlags are what is known of a token in one bit each.
@@ -88,7 +93,7 @@ func (c *Claims) get(field claimField) string {
 	return c.text[start:c.ends[i]]
 }
 
-// signingInput returns the token without its signature.
+// SigningInput returns the token without its signature.
 func (c *Claims) signingInput() string { return c.text[c.ends[textFields-1]:] }
 
 // payload returns the claims as JSON.
@@ -96,6 +101,19 @@ func (c *Claims) payload() []byte {
 	_, segment, _ := strings.Cut(c.signingInput(), ".")
 	payload, _ := base64.RawURLEncoding.DecodeString(segment) // it was decoded before
 	return payload
+}
+
+// account identifies the account behind a token: its tenant and "sub". Where tokens
+// have no "sub", the key must do. The length of the tenant keeps it apart from what
+// follows.
+func (c *Claims) account() tokenDigest {
+	tenant, kind, account := c.TenantID(), byte('s'), c.Subject()
+	if account == "" {
+		kind, account = 'k', c.Confirmation()
+	}
+	var room [256]byte
+	text := append(binary.BigEndian.AppendUint32(room[:0], uint32(len(tenant))), tenant...)
+	return sha256.Sum256(append(append(text, kind), account...))
 }
 
 // Verification says how a token was verified.
@@ -142,7 +160,7 @@ func (c *Claims) BusinessID() string { return c.get(fieldBusiness) }
 // Roles returns a copy of the caller's roles. What a role is worth depends on
 // where it is held: to decide by one, use [Claims.RequireBusinessRole] or
 // [Claims.RequireTenantRole].
-func (c *Claims) Roles() []string { return slices.Collect(elements(c.get(fieldRole))) }
+func (c *Claims) Roles() []string { return slices.Collect(strictjson.List(c.get(fieldRole))) }
 
 // AuthType returns what kind of caller this is, or "" when the token does not
 // say.
@@ -162,7 +180,7 @@ func (c *Claims) Email() string { return c.get(fieldEmail) }
 func (c *Claims) Issuer() string { return c.get(fieldIssuer) }
 
 // Audience returns a copy of "aud" (RFC 7519 §4.1.3), or nil.
-func (c *Claims) Audience() []string { return slices.Collect(elements(c.get(fieldAudience))) }
+func (c *Claims) Audience() []string { return slices.Collect(strictjson.List(c.get(fieldAudience))) }
 
 // ID returns "jti" (RFC 7519 §4.1.7): the token's id, or "".
 func (c *Claims) ID() string { return c.get(fieldID) }
@@ -173,7 +191,7 @@ func (c *Claims) ExpiresAt() time.Time {
 	if c == nil {
 		return time.Time{}
 	}
-	return c.expiresAt.orZero()
+	return c.expiresAt.OrZero()
 }
 
 // NotBefore returns "nbf" (RFC 7519 §4.1.5) in UTC, or the zero time.
@@ -181,7 +199,7 @@ func (c *Claims) NotBefore() time.Time {
 	if c == nil {
 		return time.Time{}
 	}
-	return c.notBefore.orZero()
+	return c.notBefore.OrZero()
 }
 
 // IssuedAt returns "iat" (RFC 7519 §4.1.6) in UTC, or the zero time.
@@ -189,7 +207,7 @@ func (c *Claims) IssuedAt() time.Time {
 	if c == nil {
 		return time.Time{}
 	}
-	return c.issuedAt.orZero()
+	return c.issuedAt.OrZero()
 }
 
 // Confirmation returns "cnf.jkt" (RFC 9449 §6.1): the thumbprint of the client
@@ -203,12 +221,12 @@ func (c *Claims) Verification() Verification {
 	if c == nil {
 		return Verification{}
 	}
-	v := Verification{Method: VerifiedLocally, KeysStale: c.flags.has(flagKeysStale), CheckedAt: c.checked.orZero(), InGrace: c.flags.has(flagInGrace)}
+	v := Verification{Method: VerifiedLocally, KeysStale: c.flags.has(flagKeysStale), CheckedAt: c.checked.OrZero(), InGrace: c.flags.has(flagInGrace)}
 	if c.key == nil {
 		v.Method = VerifiedRemotely
 	}
 	if c.header != nil {
-		v.KeyID, v.Algorithm = c.header.kid, c.header.alg
+		v.KeyID, v.Algorithm = c.header.Kid, c.header.Alg
 	}
 	return v
 }

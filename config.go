@@ -10,6 +10,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/persapi"
+	"github.com/persauth/persauth/internal/redact"
 )
 
 // NoLeeway, as [Config.Leeway], allows no difference between clocks at all.
@@ -195,7 +200,7 @@ func (c Config) defaults() Config {
 		c.Leeway = 0
 	}
 	if len(c.Algorithms) == 0 {
-		c.Algorithms = algorithmNames
+		c.Algorithms = jose.AlgorithmNames
 	}
 	if len(c.TokenTypes) == 0 {
 		c.TokenTypes = []string{"JWT", "at+jwt"}
@@ -267,17 +272,17 @@ func (c *Config) check() error {
 		fail("RemoteAlgorithms are checked by PERS: that needs ProjectKey, and not Offline")
 	}
 	for _, alg := range c.RemoteAlgorithms {
-		if !symmetric(alg) {
-			fail("RemoteAlgorithms has %s, which is not one of HS256, HS384 and HS512", quoted(alg))
+		if !jose.Symmetric(alg) {
+			fail("RemoteAlgorithms has %s, which is not one of HS256, HS384 and HS512", redact.Quote(alg))
 		}
 	}
 	for _, alg := range c.Algorithms {
-		if algorithms[alg] == nil {
-			reason := "which is not one of " + fmt.Sprint(algorithmNames)
-			if symmetric(alg) {
+		if jose.Algorithms[alg] == nil {
+			reason := "which is not one of " + fmt.Sprint(jose.AlgorithmNames)
+			if jose.Symmetric(alg) {
 				reason = "which is symmetric: no public key can check it"
 			}
-			fail("Algorithms has %s, %s", quoted(alg), reason)
+			fail("Algorithms has %s, %s", redact.Quote(alg), reason)
 		}
 	}
 	for _, list := range []struct {
@@ -299,7 +304,7 @@ func (c *Config) check() error {
 		fail("TokenKinds names a refresh token: they are for POST /auth/refresh, and never accepted here")
 	}
 	if bad := slices.IndexFunc(c.TenantEvidence.AuthTypes, func(t AuthType) bool { return t == AuthBusiness || t == AuthUser || t == AuthExternal }); bad >= 0 {
-		fail("TenantEvidence.AuthTypes has %s, which is not the tenant's", quoted(string(c.TenantEvidence.AuthTypes[bad])))
+		fail("TenantEvidence.AuthTypes has %s, which is not the tenant's", redact.Quote(string(c.TenantEvidence.AuthTypes[bad])))
 	}
 	names := make(map[string]bool, len(c.TokenSources))
 	for _, source := range c.TokenSources {
@@ -310,7 +315,7 @@ func (c *Config) check() error {
 		}
 		names[source.name] = true
 	}
-	if err := checkProjectKey(c.ProjectKey); err != nil {
+	if err := persapi.CheckProjectKey(c.ProjectKey); err != nil {
 		wrong = append(wrong, err)
 	}
 	if err := checkFolder(c.Snapshot); err != nil {
@@ -350,7 +355,7 @@ func (c *Config) expectation() *expectation {
 	e.evidence.AuthTypes = append([]AuthType{AuthTenant}, c.TenantEvidence.AuthTypes...)
 	e.evidence.TokenKinds = slices.Clone(c.TenantEvidence.TokenKinds)
 	for _, typ := range c.TokenTypes {
-		e.types[mediaType(typ)] = true
+		e.types[jose.MediaType(typ)] = true
 	}
 	if len(c.Tenants) > 0 {
 		e.tenants = setOf(c.Tenants)
@@ -396,23 +401,23 @@ func (c *Config) spread(interval, most time.Duration) time.Duration {
 }
 
 // api returns the PERS API, or nil where nothing is to do with it.
-func (c *Config) api() (*api, error) {
+func (c *Config) api() (*persapi.Client, error) {
 	if c.ProjectKey == "" || c.Offline && c.Snapshot == "" {
 		return nil, nil
 	}
-	return newAPI(c)
+	return persapi.New(persapi.Settings{BaseURL: c.BaseURL, ProjectKey: c.ProjectKey, HTTPClient: c.HTTPClient, AllowHTTP: c.InsecureAllowHTTP, Now: c.Now})
 }
 
 // keyring opens the sources of keys and reads those that need no network. pers
 // may be nil. Where there is no source at all, it leaves it to check to say so.
-func (c *Config) keyring(pers *api) (*keyring, error) {
-	var seed *keyIndex
+func (c *Config) keyring(pers *persapi.Client) (*keyring, error) {
+	var seed *jose.KeySet
 	var origin keyOrigin
 	source := "static"
 	if c.Keys != nil {
 		body, from, err := c.Keys.open()
 		if err == nil {
-			seed, err = parseKeys(body)
+			seed, err = jose.ParseKeySet(body)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("source of Keys: %w", err)
@@ -426,10 +431,10 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 	var kept *snapshot
 	if pers != nil {
 		if c.Snapshot != "" {
-			kept = newSnapshot(c.Snapshot, pers)
+			kept = newSnapshot(c.Snapshot, pers.KeysURL(), pers.TenantTag())
 		}
 		if !c.Offline {
-			origin, source = remoteOrigin{pers}, "seed"
+			origin, source = persOrigin{pers}, "seed"
 			times = keyTimes{soft: c.softAge(), softGiven: c.KeySoftAge != 0, hard: c.KeyHardAge, timeout: c.Timeout,
 				unknown:    c.spread(c.UnknownKeyInterval, c.softAge()), // after that the keys are refreshed anyway
 				maxBackoff: c.spread(longestBackoff, longestSpread)}
@@ -437,7 +442,7 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 	}
 	k := newKeyring(origin, times, c.Now, c.Logger)
 	k.snapshot = kept
-	k.begin(seed, source, instantOf(c.Now()))
+	k.begin(seed, source, clock.Of(c.Now()))
 	if c.Offline && kept != nil && k.current.Load() == nil {
 		return nil, errors.Join(errors.New("no keys, and Offline is set"), kept.problem())
 	}
@@ -446,8 +451,8 @@ func (c *Config) keyring(pers *api) (*keyring, error) {
 
 // begin installs the keys to start with: the snapshot where it can be used,
 // otherwise those that came with the service.
-func (k *keyring) begin(seed *keyIndex, source string, now instant) {
-	_, remote := k.origin.(remoteOrigin)
+func (k *keyring) begin(seed *jose.KeySet, source string, now clock.Instant) {
+	_, remote := k.origin.(persOrigin)
 	var set *keySet
 	if k.snapshot != nil {
 		index, fetched, err := k.snapshot.load(now, k.times.hard)
@@ -478,14 +483,14 @@ func (k *keyring) begin(seed *keyIndex, source string, now instant) {
 
 // date notes how old a seed is. It can be used for as long as others from now on, as
 // it is there for starts without PERS.
-func (k *keyring) date(seed *keySet, now instant) {
-	fetched, dated := seedDate(seed.body)
+func (k *keyring) date(seed *keySet, now clock.Instant) {
+	fetched, dated := seedDate(seed.Body)
 	if !dated {
 		return
 	}
-	if at := instantOf(fetched); at <= now.add(maxLeeway) {
+	if at := clock.Of(fetched); at <= now.Add(maxLeeway) {
 		seed.loaded = min(at, now)
-		seed.outdated = now >= at.add(k.times.hard)
+		seed.outdated = now >= at.Add(k.times.hard)
 	} else {
 		seed.outdated = true // a date from the future says nothing
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"net/http"
 	"strings"
+
+	"github.com/persauth/persauth/internal/dpop"
 )
 
 // TokenSource is a place in a request where a token may be. The sources are
@@ -94,9 +96,10 @@ func (v *Verifier) verifyCredentials(ctx context.Context, c Credentials) (*Claim
 	needed, err := v.proofs.needsProof(claims, found.dpop)
 	if needed {
 		var target string
-		if target, err = v.proofs.targetOf(c.URL); err == nil {
-			_, err = v.proofs.check(ctx, presented{c.Proofs, c.Method, target, found.token}, claims)
+		if target, err = v.proofs.checker.TargetOf(c.URL); err == nil {
+			_, err = v.proofs.check(ctx, dpop.Presented{Proofs: c.Proofs, Method: c.Method, Target: target, Token: found.token}, claims)
 		}
+		err = proofErr(err)
 	}
 	if err != nil {
 		v.countRefused(err)
@@ -107,7 +110,7 @@ func (v *Verifier) verifyCredentials(ctx context.Context, c Credentials) (*Claim
 
 // DPoPNonce returns the nonce that a client's next proof should have (RFC 9449
 // §8.2), or "" where [DPoP.NonceSecret] is not set and none is asked for.
-func (v *Verifier) DPoPNonce() string { return v.proofs.nonce() }
+func (v *Verifier) DPoPNonce() string { return v.proofs.checker.Nonce() }
 
 // withoutProof returns claims of a token that came without a proof, or the error
 // that it had to have one.
@@ -122,7 +125,7 @@ func (v *Verifier) withoutProof(ctx context.Context, token string, claims *Claim
 
 // needsProof reports whether the token alone is not enough.
 func (v *Verifier) needsProof(ctx context.Context, token string, claims *Claims) bool {
-	if claims.Confirmation() == "" && v.proofs.cfg.Mode != DPoPRequired {
+	if claims.Confirmation() == "" && v.proofs.mode != DPoPRequired {
 		return false
 	}
 	// A proof may have come with the request that ctx belongs to.
@@ -131,7 +134,7 @@ func (v *Verifier) needsProof(ctx context.Context, token string, claims *Claims)
 }
 
 func (v *Verifier) errWithoutProof(claims *Claims) error {
-	if claims.Confirmation() == "" || v.proofs.cfg.Mode == DPoPOff {
+	if claims.Confirmation() == "" || v.proofs.mode == DPoPOff {
 		_, err := v.proofs.needsProof(claims, false)
 		return err
 	}

@@ -4,12 +4,9 @@ package persauth
 // valid UTF-8, bounded depth, and each claim that is known in its own form.
 
 import (
-	"bytes"
-	"math"
-	"strconv"
-
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // candidate is a set of claims on its way through the checks. What it holds of
@@ -18,11 +15,11 @@ import (
 type candidate struct {
 	payload                        []byte
 	plain                          bool               // all was read the short way
-	texts                          [textFields][]byte // lists as appendElement makes them
-	expiresAt, notBefore, issuedAt instant            // absent: noInstant
+	texts                          [textFields][]byte // lists as AppendToList makes them
+	expiresAt, notBefore, issuedAt clock.Instant      // absent: None
 
-	now   instant
-	tree  []claimMember
+	now   clock.Instant
+	tree  []strictjson.Member
 	wrong map[claimField]string // what was there in place of the right form
 	lists []byte                // room for lists
 }
@@ -32,32 +29,32 @@ func (c *candidate) get(field claimField) []byte { return c.texts[field-firstTex
 
 // glance reads the claims if that takes no more than the short way of plain.go,
 // and reports whether they say that the token has expired.
-func (c *candidate) glance(payload []byte, tree []claimMember, now instant, e *expectation) bool {
+func (c *candidate) glance(payload []byte, tree []strictjson.Member, now clock.Instant, e *expectation) bool {
 	c.reset(payload, tree, now)
-	c.plain = c.readPlain()
+	c.plain = strictjson.ReadPlain(c.payload, c.tree, c)
 	return c.plain && c.expired(e)
 }
 
 func (c *candidate) expired(e *expectation) bool {
 	// "on or after" the time in exp a token must be refused.
-	return c.expiresAt != noInstant && c.now >= c.expiresAt.add(e.leeway)
+	return c.expiresAt != clock.None && c.now >= c.expiresAt.Add(e.leeway)
 }
 
 // decode reads claims, unless a glance at them was enough. The error says that
 // the payload is not a strict JSON object; claims of the wrong form are noted in
 // the candidate.
-func (c *candidate) decode(payload []byte, tree []claimMember, now instant) error {
+func (c *candidate) decode(payload []byte, tree []strictjson.Member, now clock.Instant) error {
 	if c.payload == nil {
 		c.reset(payload, tree, now)
-		c.plain = c.readPlain()
+		c.plain = strictjson.ReadPlain(c.payload, c.tree, c)
 	}
 	if c.now = now; !c.plain {
 		c.reset(payload, tree, now)
-		if err := strictObject(payload, c); err != nil {
+		if err := strictjson.ReadTree(payload, tree, c); err != nil {
 			return &Error{Check: "payload", Want: "a strict JSON object", Err: ErrMalformed, Cause: err}
 		}
 	}
-	if c.expiresAt == noInstant {
+	if c.expiresAt == clock.None {
 		c.note(fieldExpiresAt, "none")
 	}
 	if len(c.get(fieldTenant)) == 0 {
@@ -66,8 +63,8 @@ func (c *candidate) decode(payload []byte, tree []claimMember, now instant) erro
 	return nil
 }
 
-func (c *candidate) reset(payload []byte, tree []claimMember, now instant) {
-	*c = candidate{payload: payload, expiresAt: noInstant, notBefore: noInstant, issuedAt: noInstant,
+func (c *candidate) reset(payload []byte, tree []strictjson.Member, now clock.Instant) {
+	*c = candidate{payload: payload, expiresAt: clock.None, notBefore: clock.None, issuedAt: clock.None,
 		now: now, tree: tree, lists: c.lists[:0]}
 }
 
@@ -81,124 +78,70 @@ func (c *candidate) note(field claimField, got string) {
 	}
 }
 
-// UnmarshalJSONFrom is called by the JSON decoder. It walks the payload beside
-// the tree of names.
-func (c *candidate) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	return c.object(dec, c.tree)
-}
-
-func (c *candidate) object(dec *jsontext.Decoder, tree []claimMember) error {
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.PeekKind() != '}' {
-		name, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		m := findRaw(tree, name)
-		switch {
-		case m == nil:
-			err = dec.SkipValue()
-		case m.inner != nil && dec.PeekKind() == '{':
-			if err = c.object(dec, m.inner); err == nil {
-				c.wholeObject(m)
-			}
-		default:
-			var v jsontext.Value
-			if v, err = nextValue(dec, c.payload); err == nil {
-				c.member(m, v)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
-}
-
-// wholeObject is called behind an object that has claims inside.
-func (c *candidate) wholeObject(m *claimMember) {
-	if m.name == "cnf" && len(c.get(fieldConfirmation)) == 0 {
+// Object is told the end of an object that has claims inside.
+func (c *candidate) Object(m *strictjson.Member) {
+	if m.Name == "cnf" && len(c.get(fieldConfirmation)) == 0 {
 		// Bound to something else (RFC 7800 §3.1), of which there will be no
 		// proof: not a bearer token.
 		c.note(fieldConfirmation, "an object without it")
 	}
 }
 
-// member stores the value of a member, which is a part of the payload and not
-// an object with claims inside.
-func (c *candidate) member(m *claimMember, v []byte) {
-	if m.inner != nil {
-		c.notObject(m.inner, v)
-	} else {
-		c.take(m.field, v)
-	}
-}
-
-// findRaw finds a member by its name as it stands in the JSON text.
-func findRaw(tree []claimMember, name jsontext.Value) *claimMember {
-	bare, ok := text(name)
-	if !ok {
-		return nil
-	}
-	return find(tree, bare)
-}
-
 // notObject notes v for all claims that should have been inside of it.
-func (c *candidate) notObject(tree []claimMember, v []byte) {
+func (c *candidate) notObject(tree []strictjson.Member, v []byte) {
 	for _, m := range tree {
-		if m.inner != nil {
-			c.notObject(m.inner, v)
-		} else if string(v) != "null" || !claimForms[m.field].optional {
-			c.note(m.field, kindName(jsontext.Value(v))+" around it")
+		if m.Inner != nil {
+			c.notObject(m.Inner, v)
+		} else if string(v) != "null" || !claimForms[m.Field].optional {
+			c.note(claimField(m.Field), strictjson.KindName(jsontext.Value(v))+" around it")
 		}
 	}
 }
 
-// take stores one claim.
-func (c *candidate) take(field claimField, v []byte) {
-	if string(v) == "null" && claimForms[field].optional {
+// Value stores one claim that is not a string.
+func (c *candidate) Value(m *strictjson.Member, v []byte) {
+	if m.Inner != nil {
+		c.notObject(m.Inner, v)
 		return
 	}
-	if s, ok := text(v); ok {
-		c.takeText(field, s)
+	field := claimField(m.Field)
+	if string(v) == "null" && claimForms[field].optional {
 		return
 	}
 	ok := false
 	switch field {
 	case fieldExpiresAt:
-		c.expiresAt, ok = numericDate(v)
+		c.expiresAt, ok = clock.NumericDate(v)
 	case fieldNotBefore:
-		c.notBefore, ok = numericDate(v)
+		c.notBefore, ok = clock.NumericDate(v)
 	case fieldIssuedAt:
-		c.issuedAt, ok = numericDate(v)
+		c.issuedAt, ok = clock.NumericDate(v)
 	case fieldAudience, fieldRole:
 		start := len(c.lists)
-		if c.lists, ok = appendTexts(c.lists, v); ok {
+		if c.lists, ok = strictjson.AppendStrings(c.lists, v); ok {
 			c.texts[field-firstText] = c.lists[start:]
 		}
 	}
 	if ok {
 		return
 	}
-	got := kindName(jsontext.Value(v))
-	if field < firstText && isNumber(v) {
+	got := strictjson.KindName(jsontext.Value(v))
+	if field < firstText && clock.IsNumber(v) {
 		got = "a number out of range"
 	}
 	c.note(field, got)
 }
 
-// takeText stores one claim that is a string.
-func (c *candidate) takeText(field claimField, s []byte) {
+// Text stores one claim that is a string.
+func (c *candidate) Text(number int, s []byte) {
+	field := claimField(number)
 	switch field {
 	case fieldExpiresAt, fieldNotBefore, fieldIssuedAt:
 		c.note(field, "a string")
 		return
 	case fieldAudience, fieldRole:
 		start := len(c.lists)
-		c.lists = appendElement(c.lists, s)
+		c.lists = strictjson.AppendToList(c.lists, s)
 		s = c.lists[start:]
 	case fieldTenant:
 		if len(s) == 0 {
@@ -210,71 +153,4 @@ func (c *candidate) takeText(field claimField, s []byte) {
 		}
 	}
 	c.texts[field-firstText] = s
-}
-
-// text returns what a JSON string says: as a part of it where that is possible.
-func text(v []byte) ([]byte, bool) {
-	if v[0] != '"' {
-		return nil, false
-	}
-	if bytes.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1], true
-	}
-	unquoted, err := jsontext.AppendUnquote(nil, v)
-	return unquoted, err == nil
-}
-
-// appendTexts adds a claim that is an array of texts to a list.
-func appendTexts(list, v []byte) ([]byte, bool) {
-	if v[0] != '[' {
-		return list, false
-	}
-	if longer, ok := appendPlainTexts(list, v); ok {
-		return longer, true
-	}
-	var values []jsontext.Value
-	if json.Unmarshal(v, &values) != nil {
-		return list, false
-	}
-	for _, value := range values {
-		one, ok := text(value)
-		if !ok {
-			return list, false
-		}
-		list = appendElement(list, one)
-	}
-	return list, true
-}
-
-// numericDate reads a NumericDate (RFC 7519 §2). Years past 9999 are refused:
-// they come from a clock in milliseconds, and such a token would never expire.
-func numericDate(v []byte) (instant, bool) {
-	const yearZero, yearTenThousand = -62167219200, 253402300800
-	if !isNumber(v) {
-		return noInstant, false
-	}
-	if seconds, ok := plainSeconds(v); ok {
-		return instant(seconds * 1e6), true
-	}
-	f, err := strconv.ParseFloat(string(v), 64)
-	if err != nil || f < yearZero || f >= yearTenThousand {
-		return noInstant, false
-	}
-	return instant(math.Floor(f * 1e6)), true
-}
-
-func isNumber(v []byte) bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
-
-// plainSeconds reads what nearly every NumericDate is: a few digits.
-func plainSeconds(v []byte) (seconds int64, ok bool) {
-	if len(v) > 11 {
-		return 0, false
-	}
-	for _, digit := range v {
-		if digit < '0' || digit > '9' {
-			return 0, false
-		}
-		seconds = 10*seconds + int64(digit-'0')
-	}
-	return seconds, true
 }

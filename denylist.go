@@ -14,6 +14,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
 )
 
 // defaultRevocation is how long a revocation is kept for which no end is given:
@@ -69,9 +72,9 @@ func (v *Verifier) Revoke(r Revocation) error {
 		return fmt.Errorf("persauth: revoke: %w", err)
 	}
 	now := v.clock()
-	entry := denial{before: never, until: v.revokedUntil(r, now).add(v.expect.leeway)}
+	entry := denial{before: clock.Never, until: v.revokedUntil(r, now).Add(v.expect.leeway)}
 	if !r.IssuedBefore.IsZero() {
-		entry.before = instantOf(r.IssuedBefore)
+		entry.before = clock.Of(r.IssuedBefore)
 	}
 	v.denied.add(&names, entry, now)
 	v.watch.look(v)
@@ -87,9 +90,9 @@ func (v *Verifier) Unrevoke(r Revocation) error {
 	if err != nil {
 		return fmt.Errorf("persauth: unrevoke: %w", err)
 	}
-	before := noInstant
+	before := clock.None
 	if !r.IssuedBefore.IsZero() {
-		before = instantOf(r.IssuedBefore)
+		before = clock.Of(r.IssuedBefore)
 	}
 	v.denied.remove(&names, before)
 	return nil
@@ -116,14 +119,17 @@ func (r *Revocation) names() (denyNames, error) {
 // checkToken refuses what is not a bare token, such as one with "Bearer" before
 // it: to revoke that would revoke nothing.
 func checkToken(token string) error {
-	s, err := split(token)
-	if err == nil && strings.ContainsFunc(s.signingInput, notInToken) {
-		if err = schemeBefore(token); err != nil {
-			return err
-		}
-		err = &Error{Check: "encoding", Want: "base64url and dots", Got: "another character", Err: ErrMalformed}
+	s, err := jose.Split(token)
+	if err != nil {
+		return joseErr(err)
 	}
-	return err
+	if !strings.ContainsFunc(s.SigningInput, notInToken) {
+		return nil
+	}
+	if err := jose.SchemeBefore(token); err != nil {
+		return joseErr(err)
+	}
+	return &Error{Check: "encoding", Want: "base64url and dots", Got: "another character", Err: ErrMalformed}
 }
 
 func notInToken(c rune) bool {
@@ -131,22 +137,22 @@ func notInToken(c rune) bool {
 }
 
 // revokedUntil returns when r may be forgotten, but for the leeway.
-func (v *Verifier) revokedUntil(r Revocation, now instant) instant {
+func (v *Verifier) revokedUntil(r Revocation, now clock.Instant) clock.Instant {
 	switch {
 	case r.Until.Year() > lastYear:
-		return never.add(-v.expect.leeway)
+		return clock.Never.Add(-v.expect.leeway)
 	case !r.Until.IsZero():
-		return instantOf(r.Until)
+		return clock.Of(r.Until)
 	}
 	t := v.take(r.Token)
 	defer t.release()
-	if r.Token != "" && v.read(t) == nil && t.claims.decode(t.payload, v.tree, now) == nil && t.claims.expiresAt != noInstant {
+	if r.Token != "" && v.read(t) == nil && t.claims.decode(t.payload, v.tree, now) == nil && t.claims.expiresAt != clock.None {
 		if t.claims.expiresAt <= now {
-			return now.add(expiredRevocation)
+			return now.Add(expiredRevocation)
 		}
 		return t.claims.expiresAt
 	}
-	return now.add(defaultRevocation)
+	return now.Add(defaultRevocation)
 }
 
 // What an entry of the deny list may name.
@@ -194,7 +200,7 @@ func (n *denyNames) digest(mask denyMask) tokenDigest {
 }
 
 // denial refuses tokens that were issued before a time, until a time.
-type denial struct{ before, until instant }
+type denial struct{ before, until clock.Instant }
 
 // denyList holds revocations until they end. Unlike a cache it forgets nothing
 // before its time. It is filled by the service itself, never by strangers.
@@ -212,25 +218,25 @@ type denyList struct {
 
 	mu      sync.RWMutex
 	entries map[tokenDigest][]denial
-	inUse   []denyMask // the combinations of names; it does not shrink
-	sweep   instant    // when those that ended are dropped, in elapsed microseconds
+	inUse   []denyMask    // the combinations of names; it does not shrink
+	sweep   clock.Instant // when those that ended are dropped, in elapsed microseconds
 	// offset is the least, of all times when an entry came, that the clock was
 	// ahead of the elapsed time.
-	offset instant
+	offset clock.Instant
 }
 
-func newDenyList(c *clock) *denyList {
-	return &denyList{elapsed: c.elapsed, entries: make(map[tokenDigest][]denial), sweep: noInstant, offset: never}
+func newDenyList(c *clock.Clock) *denyList {
+	return &denyList{elapsed: c.Elapsed, entries: make(map[tokenDigest][]denial), sweep: clock.None, offset: clock.Never}
 }
 
-// signingInput is a token without its signature: anybody who holds a token signed
+// SigningInput is a token without its signature: anybody who holds a token signed
 // with ECDSA can write down a second good signature (r, n-s) over the same.
 func signingInput(token string) string {
 	return token[:max(strings.LastIndexByte(token, '.'), 0)]
 }
 
 // add adds an entry. What a wider one says already is not kept beside it.
-func (d *denyList) add(names *denyNames, entry denial, now instant) {
+func (d *denyList) add(names *denyNames, entry denial, now clock.Instant) {
 	mask := names.mask()
 	key := names.digest(mask)
 	d.mu.Lock()
@@ -254,29 +260,29 @@ func (d *denyList) changedElsewhere() { d.version.Add(1) }
 // again. It takes the clock that was the furthest behind, and puts it on by the time
 // that the process ran; but by no more than tokens live, for the sake of a machine
 // that starts in 1970. The caller holds mu.
-func (d *denyList) tidy(now instant) {
-	elapsed := instant(d.elapsed().Microseconds())
+func (d *denyList) tidy(now clock.Instant) {
+	elapsed := clock.Instant(d.elapsed().Microseconds())
 	d.offset = min(d.offset, now-elapsed)
 	if elapsed < d.sweep {
 		return
 	}
-	now = max(elapsed+d.offset, now.add(-defaultRevocation))
+	now = max(elapsed+d.offset, now.Add(-defaultRevocation))
 	maps.DeleteFunc(d.entries, func(_ tokenDigest, all []denial) bool {
 		return !slices.ContainsFunc(all, func(e denial) bool { return now < e.until })
 	})
-	d.sweep = elapsed.add(sweepInterval)
+	d.sweep = elapsed.Add(sweepInterval)
 }
 
 // covers reports whether e refuses all that other does.
 func (e denial) covers(other denial) bool { return e.before >= other.before && e.until >= other.until }
 
-// remove removes the entry for tokens issued before a time, or with noInstant all of
+// remove removes the entry for tokens issued before a time, or with None all of
 // those names.
-func (d *denyList) remove(names *denyNames, before instant) {
+func (d *denyList) remove(names *denyNames, before clock.Instant) {
 	key := names.digest(names.mask())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	left := slices.DeleteFunc(slices.Clone(d.entries[key]), func(e denial) bool { return before == noInstant || e.before == before })
+	left := slices.DeleteFunc(slices.Clone(d.entries[key]), func(e denial) bool { return before == clock.None || e.before == before })
 	if len(left) == len(d.entries[key]) {
 		return
 	}
@@ -287,7 +293,7 @@ func (d *denyList) remove(names *denyNames, before instant) {
 }
 
 // has reports whether a token of these names, issued at a time, is revoked.
-func (d *denyList) has(names *denyNames, issuedAt, now instant) bool {
+func (d *denyList) has(names *denyNames, issuedAt, now clock.Instant) bool {
 	have := names.mask()
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -321,7 +327,7 @@ func (c *Claims) deniedNames() denyNames {
 		denyBusiness: c.BusinessID(), denyTenant: c.TenantID(),
 	}
 	if c.header != nil {
-		names[denyKeyID] = c.header.kid
+		names[denyKeyID] = c.header.Kid
 	}
 	return names
 }
@@ -330,7 +336,7 @@ func (c *Claims) deniedNames() denyNames {
 func (t *parsed) deniedNames() denyNames {
 	get := func(field claimField) string { return string(t.claims.get(field)) }
 	return denyNames{
-		denyToken: t.signingInput, denyID: get(fieldID), denySubject: get(fieldSubject), denySession: get(fieldSession),
-		denyBusiness: get(fieldBusiness), denyTenant: get(fieldTenant), denyKeyID: t.header.kid,
+		denyToken: t.SigningInput, denyID: get(fieldID), denySubject: get(fieldSubject), denySession: get(fieldSession),
+		denyBusiness: get(fieldBusiness), denyTenant: get(fieldTenant), denyKeyID: t.header.Kid,
 	}
 }

@@ -1,93 +1,184 @@
 package persauth
 
-// DPoP (RFC 9449): the proof that the sender of a token that is bound to a key also
-// holds that key.
+// DPoP (RFC 9449): what a service expects of tokens that are bound to a key, and of
+// their proofs. How a proof is checked is in internal/dpop.
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/dpop"
+	"github.com/persauth/persauth/internal/redact"
 )
 
 const (
-	maxProofSize  = 8 << 10
-	maxProofID    = 256 // of "jti", in bytes
-	defaultMaxAge = time.Minute
-	longestMaxAge = 10 * time.Minute
-	// rememberedProofKeys is how many clients' keys are kept ready, and
-	// rememberedProofHeader how long the header may be that such a key came in.
-	rememberedProofKeys   = 4096
-	rememberedProofHeader = 2 << 10
+	defaultProofAge = time.Minute
+	longestProofAge = 10 * time.Minute
+	defaultReplays  = 100_000
 )
 
-// proofs checks proofs.
+// DPoPMode says which tokens need a proof.
+type DPoPMode int
+
+const (
+	// DPoPWhenBound asks for a proof for tokens that are bound to a key.
+	DPoPWhenBound DPoPMode = iota
+	// DPoPRequired also refuses tokens that are not bound to a key.
+	DPoPRequired
+	// DPoPOff refuses tokens that are bound to a key: nothing here checks
+	// proofs, and without one such a token must not be accepted.
+	DPoPOff
+)
+
+// DPoP configures the check of proofs (RFC 9449). Its zero value asks for a proof
+// where a token is bound. To check one, Origin or TrustForwarded must be set;
+// without them tokens that are bound are refused.
+type DPoP struct {
+	// Mode says which tokens need a proof.
+	Mode DPoPMode
+	// Origin is the address that clients know the service by, as in
+	// "https://api.example.com". A proof is for one address (§4.3), and the
+	// Host header, which anybody can set, does not say which. Where a proxy
+	// takes away the beginning of the path, that is part of it:
+	// "https://example.com/api".
+	Origin string
+	// TrustForwarded takes the address from the headers X-Forwarded-Proto and
+	// X-Forwarded-Host in place of Origin. Set it only behind a proxy that
+	// overwrites both, the second one with a name that it serves and not with
+	// whatever Host a client sent, and that no client can go around.
+	TrustForwarded bool
+	// Algorithms are the values of "alg" that proofs may have. Empty: all ten
+	// that are the default of [Config.Algorithms], and Ed25519, the name of RFC
+	// 9864 for EdDSA. What PERS signs with does not matter here.
+	Algorithms []string
+	// MaxAge is how old a proof may be by its "iat". Default 60 s, at most
+	// 10 min. It may also be ahead by [Config.Leeway].
+	MaxAge time.Duration
+	// NonceSecret, of at least 32 bytes and the same on all instances, makes
+	// the service ask for nonces (§9) that are at most 10 minutes old. Empty:
+	// none are asked for.
+	NonceSecret []byte
+	// Replays remembers the proofs that were used. nil: in memory, for one
+	// instance.
+	Replays ReplayStore
+	// MaxReplays bounds that memory. Default 100,000, of about 50 bytes each. A
+	// proof is kept for MaxAge and twice the leeway at most: two minutes by
+	// default, so this is enough for 800 requests a second. Where it is full,
+	// proofs are refused with ErrUnavailable. One subject (tenant and "sub") has
+	// at most a sixteenth of it, 50 requests a second by default, and is refused
+	// alone beyond that.
+	MaxReplays int
+}
+
+// ReplayStore remembers which proofs were used. Instances that share one accept
+// each proof once between them; verifiers that the same request passes one after
+// the other must not share one. It must be safe for concurrent use, and fast: a
+// request waits for it.
+type ReplayStore interface {
+	// Claim stores p.ID until p.Until or longer, and reports whether it was not
+	// stored yet: of concurrent calls with one ID exactly one is the first. An
+	// error refuses the proof with ErrUnavailable. A store whose clock is set
+	// forward and back must not forget for that.
+	Claim(ctx context.Context, p UsedProof) (first bool, err error)
+}
+
+// UsedProof is what a [ReplayStore] stores of a proof that passed all other checks.
+type UsedProof struct {
+	// ID is the SHA-256 digest of the client's key and the proof's "jti".
+	ID [sha256.Size]byte
+	// Subject is the SHA-256 digest of the token's tenant and "sub", or of its
+	// tenant and "cnf.jkt" where there is no "sub". A store should bound how much
+	// one subject stores: a client can make any number of keys and get tokens for
+	// them, but not as many accounts. The digest hides neither of the two from
+	// someone who can guess them.
+	Subject [sha256.Size]byte
+	// Until is the time after which no instance accepts the proof any more.
+	Until time.Time
+}
+
+// sharedReplays is a ReplayStore for the checks in internal/dpop.
+type sharedReplays struct{ ReplayStore }
+
+func (s sharedReplays) Claim(ctx context.Context, p dpop.Claimed) (bool, error) {
+	return s.ReplayStore.Claim(ctx, UsedProof(p))
+}
+
+// proofs decides what proofs are asked for, and has them checked.
 type proofs struct {
-	cfg        DPoP
-	origin     string // in the form of normalURL, without a slash at the end
-	algorithms []string
-	algs       string // the same for a challenge; empty: proofs are not checked here
-	leeway     time.Duration
-	now        func() time.Time
-	nonces     *nonces // nil: none are asked for
-	keys       *bounded[*proofKey]
+	mode    DPoPMode
+	algs    string // for a challenge; empty: proofs are not checked here
+	checker *dpop.Checker
 }
 
-// proofKey is the header of a proof whose signature held: it is the same for
-// each proof by the same client. It is remembered under the thumbprint of the
-// key, so that a client fills one place only.
-type proofKey struct {
-	segment   string
-	algorithm *algorithm
-	key       *publicKey
-}
-
-// proof is a proof on its way through the checks. It comes from a pool with room
-// for what is decoded on the way, and goes back to it.
-type proof struct {
-	segments
-	claims   proofClaims
-	key      *proofKey
-	known    bool // the key is already remembered
-	oldNonce bool
-
-	room [2 * maxProofSize]byte // the payload, and what else is needed for a moment
-}
-
-// free is the room behind the payload.
-func (t *proof) free() []byte { return t.room[len(t.claims.payload):][:0] }
-
-var proofPool = sync.Pool{New: func() any { return new(proof) }}
-
-func (t *proof) release() {
-	t.segments, t.claims, t.key, t.known, t.oldNonce = segments{}, proofClaims{}, nil, false, false
-	proofPool.Put(t)
-}
-
-// offerNonce tells the client the nonce for its next proof (§8.2). What carries
-// it should not be used again for another request.
-func (p *proofs) offerNonce(h http.Header) {
-	if nonce := p.nonce(); nonce != "" {
-		h.Set("DPoP-Nonce", nonce)
-		h.Set("Cache-Control", "no-store")
+// proofs checks and completes the part of the Config that is about proofs.
+func (c *Config) proofs(clocks *clock.Clock) (*proofs, error) {
+	d := c.DPoP
+	var wrong []error
+	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	if d.Mode < DPoPWhenBound || d.Mode > DPoPOff {
+		fail("DPoP.Mode is none of the modes")
 	}
-}
-
-// nonce returns the one for the next proof, or "" where none is asked for.
-func (p *proofs) nonce() string {
-	if p.nonces == nil {
-		return ""
+	addressed := d.Origin != "" || d.TrustForwarded
+	switch {
+	case addressed || d.Mode == DPoPOff:
+	case d.Mode == DPoPRequired:
+		fail("DPoP is required: that needs DPoP.Origin or DPoP.TrustForwarded")
+	case len(d.Algorithms) > 0 || d.MaxAge != 0 || len(d.NonceSecret) > 0 || d.Replays != nil || d.MaxReplays != 0:
+		fail("DPoP is set up in part: to check proofs it needs Origin or TrustForwarded")
 	}
-	return p.nonces.at(p.now()).current
+	checks := dpop.Config{TrustForwarded: d.TrustForwarded, Algorithms: slices.Clone(d.Algorithms), MaxAge: d.MaxAge,
+		Leeway: c.Leeway, NonceSecret: d.NonceSecret, Now: c.Now}
+	if d.Origin != "" {
+		origin, ok := dpop.NormalURL(d.Origin)
+		if !ok || strings.ContainsAny(d.Origin, "?#") {
+			fail("DPoP.Origin must be of the form https://host or https://host/path")
+		}
+		if d.TrustForwarded {
+			fail("DPoP has both Origin and TrustForwarded: only one can say what the address is")
+		}
+		checks.Origin = strings.TrimSuffix(origin, "/")
+	}
+	if len(checks.Algorithms) == 0 {
+		checks.Algorithms = dpop.AlgorithmNames
+	}
+	for _, alg := range checks.Algorithms {
+		if !slices.Contains(dpop.AlgorithmNames, alg) {
+			fail("DPoP.Algorithms has %s, which is not one of %v", redact.Quote(alg), dpop.AlgorithmNames)
+		}
+	}
+	if checks.MaxAge == 0 {
+		checks.MaxAge = defaultProofAge
+	}
+	if checks.MaxAge < time.Second || checks.MaxAge > longestProofAge {
+		fail("DPoP.MaxAge is %v, not between 1s and %v", checks.MaxAge, longestProofAge)
+	}
+	if n := len(d.NonceSecret); n > 0 && n < 32 {
+		fail("DPoP.NonceSecret has less than 32 bytes")
+	}
+	if d.MaxReplays < 0 {
+		fail("DPoP.MaxReplays is negative")
+	}
+	if d.Replays != nil {
+		checks.Store = sharedReplays{d.Replays}
+		if d.MaxReplays != 0 {
+			fail("DPoP.MaxReplays bounds the memory of one instance, and DPoP.Replays takes its place")
+		}
+	} else {
+		checks.Store = dpop.NewMemory(cmp.Or(d.MaxReplays, defaultReplays), checks.MaxAge+2*c.Leeway, clocks)
+	}
+	p := &proofs{mode: d.Mode, checker: dpop.New(checks)}
+	if addressed && d.Mode != DPoPOff {
+		p.algs = strings.Join(checks.Algorithms, " ")
+	}
+	return p, errors.Join(wrong...)
 }
 
 // needsProof reports whether a token that came with a scheme must come with a
@@ -95,7 +186,7 @@ func (p *proofs) nonce() string {
 func (p *proofs) needsProof(claims *Claims, dpop bool) (bool, error) {
 	bound := claims.Confirmation() != ""
 	switch {
-	case !bound && p.cfg.Mode == DPoPRequired:
+	case !bound && p.mode == DPoPRequired:
 		return false, badBinding("a token that is bound to a key (DPoPRequired)", "one that is not",
 			"This service only accepts access tokens that are bound to a key (DPoP).")
 	case !bound && dpop:
@@ -103,7 +194,7 @@ func (p *proofs) needsProof(claims *Claims, dpop bool) (bool, error) {
 			"This access token is not bound to a key: send it with the scheme Bearer.")
 	case !bound:
 		return false, nil
-	case p.cfg.Mode == DPoPOff:
+	case p.mode == DPoPOff:
 		return false, badBinding("a token that is not bound to a key (DPoPOff: proofs are not checked)", "one that is", detailNoDPoP)
 	case !dpop:
 		// §7.2: otherwise a stolen token would do without its key.
@@ -112,185 +203,53 @@ func (p *proofs) needsProof(claims *Claims, dpop bool) (bool, error) {
 	return true, nil
 }
 
-// presented is a proof with what it must be for.
-type presented struct {
-	proofs         []string // the values of the DPoP header
-	method, target string
-	token          string
+// check decides whether a proof is good for the token with these claims, and uses it
+// up. oldNonce reports that the client's next proof should have another nonce.
+func (p *proofs) check(ctx context.Context, by dpop.Presented, claims *Claims) (oldNonce bool, err error) {
+	by.Thumbprint, by.Subject = claims.Confirmation(), claims.account()
+	oldNonce, err = p.checker.Check(ctx, by)
+	return oldNonce, proofErr(err)
 }
 
-// check decides whether the proof is good for the token, and uses it up. oldNonce
-// reports that the client's next proof should have another nonce.
-func (p *proofs) check(ctx context.Context, by presented, claims *Claims) (oldNonce bool, err error) {
-	if len(by.proofs) != 1 {
-		return false, badProof("proof", "one DPoP header", fmt.Sprintf("%d of them", len(by.proofs)))
+// offerNonce tells the client the nonce for its next proof (RFC 9449 §8.2). What carries
+// it should not be used again for another request.
+func (p *proofs) offerNonce(h http.Header) {
+	if nonce := p.checker.Nonce(); nonce != "" {
+		h.Set("DPoP-Nonce", nonce)
+		h.Set("Cache-Control", "no-store")
 	}
-	t := proofPool.Get().(*proof)
-	defer t.release()
-	if err := p.verify(t, by.proofs[0], by.method, by.target, by.token, claims.Confirmation()); err != nil {
-		return false, err
-	}
-	// Last, so that a proof that is not good uses up nothing.
-	return t.oldNonce, p.once(ctx, t, claims)
-}
-
-// verify checks a proof in all but whether it was used before (§4.3): what is
-// cheap first, and the signature last.
-func (p *proofs) verify(t *proof, text, method, target, token, thumbprint string) (err error) {
-	if len(text) > maxProofSize {
-		return badProof("proof", fmt.Sprintf("at most %d bytes", maxProofSize), fmt.Sprintf("%d", len(text)))
-	}
-	if t.segments, err = split(text); err != nil {
-		return badProof("proof", "a compact JWS: header.payload.signature", "another form")
-	}
-	if err := t.readClaims(); err != nil {
-		return err
-	}
-	if err := p.checkClaims(t, method, target, token); err != nil {
-		return err
-	}
-	if t.key, t.known = p.known(thumbprint, t.header); !t.known {
-		if t.key, err = p.readHeader(t.header); err != nil {
-			return err
-		}
-	}
-	if subtle.ConstantTimeCompare([]byte(t.key.key.Thumbprint), []byte(thumbprint)) != 1 {
-		return badBinding("a proof by the key that the token is bound to", "one by another key",
-			"The access token is bound to another key than the one that the proof was made with.")
-	}
-	signature, err := decodeSegment(t.free(), t.signature, "signature")
-	if err != nil {
-		return badProof("signature", "base64url without padding", "another encoding")
-	}
-	if !t.key.algorithm.verify(t.key.key.public, append(t.free()[len(signature):len(signature)], t.signingInput...), signature) {
-		return badProof("signature", "one by the key in the header", "one that this key did not make")
-	}
-	if !t.known && len(t.header) <= rememberedProofHeader {
-		p.keys.put(t.key.key.Thumbprint, t.key)
-	}
-	return nil
-}
-
-// known returns what a header stood for before.
-func (p *proofs) known(thumbprint, header string) (*proofKey, bool) {
-	k, ok := p.keys.get(thumbprint)
-	return k, ok && k.segment == header
-}
-
-// readHeader reads the header of a proof, with the public key in it (§4.2).
-func (p *proofs) readHeader(segment string) (*proofKey, error) {
-	raw, err := decodeSegment(nil, segment, "header")
-	if err != nil {
-		return nil, badProof("header", "base64url without padding", "another encoding")
-	}
-	var m struct {
-		Typ  string         `json:"typ"`
-		Alg  string         `json:"alg"`
-		JWK  jsontext.Value `json:"jwk"`
-		Crit jsontext.Value `json:"crit"`
-		B64  jsontext.Value `json:"b64"`
-	}
-	if strictObject(raw, &m) != nil {
-		return nil, badProof("header", "a strict JSON object", "other text")
-	}
-	algorithm := proofAlgorithms[m.Alg]
-	switch {
-	case mediaType(m.Typ) != "dpop+jwt":
-		return nil, badProof("typ", "dpop+jwt", quoted(m.Typ))
-	case algorithm == nil || !slices.Contains(p.algorithms, m.Alg):
-		return nil, badProof("alg", "one of "+strings.Join(p.algorithms, ", "), quoted(m.Alg))
-	case m.Crit != nil || m.B64 != nil:
-		return nil, badProof("crit", "no critical extension", "the header has one")
-	case m.JWK.Kind() != '{':
-		return nil, badProof("jwk", "a public key", "no object")
-	}
-	key := readKey(0, m.JWK)
-	if key.Problem != "" {
-		return nil, badProof("jwk", "a public key", "one that cannot be used: "+key.Problem)
-	}
-	if !key.fits(algorithm) {
-		return nil, badProof("jwk", "a key for "+m.Alg, key.Type)
-	}
-	return &proofKey{strings.Clone(segment), algorithm, key}, nil
-}
-
-// checkClaims holds a proof against the request (§4.3).
-func (p *proofs) checkClaims(t *proof, method, target, token string) error {
-	c := &t.claims
-	if string(c.htm) != method {
-		return badProof("htm", quoted(method), quoted(string(c.htm)))
-	}
-	if string(c.htu) != target {
-		if htu, ok := normalURL(string(c.htu)); !ok || htu != target {
-			return badProof("htu", quoted(target), quoted(htu)) // without a query, which may have secrets
-		}
-	}
-	if len(c.jti) == 0 || len(c.jti) > maxProofID {
-		return badProof("jti", fmt.Sprintf("1 to %d bytes", maxProofID), fmt.Sprintf("%d", len(c.jti)))
-	}
-	if now := instantOf(p.now()); c.iat > now.add(p.leeway) || c.iat.add(p.cfg.MaxAge) <= now {
-		return badProof("iat", fmt.Sprintf("at most %v old, and at most %v in the future", p.cfg.MaxAge, p.leeway), issued(c.iat, now))
-	}
-	hash := sha256.Sum256(append(t.free(), token...))
-	var ath [43]byte
-	base64.RawURLEncoding.Encode(ath[:], hash[:])
-	if subtle.ConstantTimeCompare(c.ath, ath[:]) != 1 {
-		return badProof("ath", "the hash of the token", textOr(len(c.ath) == 0, "none", "another hash"))
-	}
-	if p.nonces == nil {
-		return nil
-	}
-	var good bool
-	if good, t.oldNonce = p.nonces.good(string(c.nonce), p.now()); !good {
-		e := badProof("nonce", "the nonce in DPoP-Nonce", textOr(len(c.nonce) == 0, "none", "another one, or an old one"))
-		e.code = "use_dpop_nonce"
-		return e
-	}
-	return nil
-}
-
-// once refuses a proof that was used before (§11.1). Its id depends on the key,
-// too: no client can use up the ids of another. It is remembered for as long as
-// any instance may still accept the proof, by a clock that is a little behind.
-func (p *proofs) once(ctx context.Context, t *proof, claims *Claims) error {
-	used := UsedProof{
-		ID:      sha256.Sum256(append(append(append(t.free(), t.key.key.Thumbprint...), 0), t.claims.jti...)),
-		Subject: subjectDigest(t.free(), claims),
-		Until:   t.claims.iat.add(p.cfg.MaxAge + p.leeway).time(),
-	}
-	first, err := p.cfg.Replays.Claim(ctx, used)
-	switch {
-	case err != nil:
-		return &Error{Check: "dpop jti", Want: "to know whether the proof was used before", Got: "an error of the memory of used proofs", Err: ErrUnavailable, Cause: err}
-	case !first:
-		return &Error{Check: "dpop jti", Want: "a proof that was not used before", Got: "one that was", Err: ErrReplay}
-	}
-	return nil
-}
-
-// subjectDigest names the account behind a token. Where tokens have no "sub", the
-// key must do. The length of the tenant keeps it apart from what follows.
-func subjectDigest(room []byte, claims *Claims) [sha256.Size]byte {
-	tenant, kind, account := claims.TenantID(), byte('s'), claims.Subject()
-	if account == "" {
-		kind, account = 'k', claims.Confirmation()
-	}
-	room = append(binary.BigEndian.AppendUint32(room, uint32(len(tenant))), tenant...)
-	return sha256.Sum256(append(append(room, kind), account...))
-}
-
-// badProof says what is wrong with a proof itself.
-func badProof(check, want, got string) *Error {
-	return &Error{Check: "dpop " + check, Want: want, Got: got, Err: ErrProof}
 }
 
 const (
 	detailNoDPoP     = "This service does not accept access tokens that are bound to a key (DPoP)."
 	detailNeedsProof = "This access token is bound to a key: send it with the scheme DPoP, and with a proof by that key."
+	detailOtherKey   = "The access token is bound to another key than the one that the proof was made with."
 )
 
 // badBinding says that a token and the way in which it came do not belong
-// together (§7.1, §7.2). detail is for the client.
+// together (RFC 9449 §7.1, §7.2). detail is for the client.
 func badBinding(want, got, detail string) *Error {
 	return &Error{Check: "dpop binding", Want: want, Got: got, Err: ErrProof, code: "invalid_token", detail: detail}
+}
+
+// proofErr makes the public error of what is wrong with a proof.
+func proofErr(err error) error {
+	e, ok := err.(*dpop.Error)
+	if !ok {
+		return err
+	}
+	public := &Error{Check: "dpop " + e.Check, Want: e.Want, Got: e.Got, Err: ErrProof, Cause: e.Cause}
+	switch e.Kind {
+	case dpop.NeedsNonce:
+		public.code = "use_dpop_nonce"
+	case dpop.OtherKey:
+		public.code, public.detail = "invalid_token", detailOtherKey
+	case dpop.NoAddress:
+		public.code, public.detail = "invalid_token", detailNoDPoP
+	case dpop.Replayed:
+		public.Err = ErrReplay
+	case dpop.Untold:
+		public.Err = ErrUnavailable
+	}
+	return public
 }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/persauth/persauth/internal/dpop"
+	"github.com/persauth/persauth/internal/persapi"
 )
 
 // FromEnv returns the Config that the environment describes, for [New]. Add to it
@@ -43,10 +46,10 @@ func fromEnv(lookup func(string) (string, bool)) (Config, error) {
 	text := func(field *string) func(string) error {
 		return func(value string) error { *field = value; return nil }
 	}
-	read("PERS_PROJECT_KEY", func(value string) error { cfg.ProjectKey = value; return checkProjectKey(value) })
+	read("PERS_PROJECT_KEY", func(value string) error { cfg.ProjectKey = value; return persapi.CheckProjectKey(value) })
 	read("PERS_BASE_URL", func(value string) error {
 		cfg.BaseURL = value
-		_, err := newAPI(&Config{BaseURL: value})
+		_, err := persapi.New(persapi.Settings{BaseURL: value})
 		return err
 	})
 	read("PERS_JWKS_FILE", func(value string) error {
@@ -68,7 +71,7 @@ func fromEnv(lookup func(string) (string, bool)) (Config, error) {
 	})
 	read("PERS_DPOP_ORIGIN", func(value string) error {
 		cfg.DPoP.Origin = value
-		if _, ok := normalURL(value); !ok || strings.ContainsAny(value, "?#") {
+		if _, ok := dpop.NormalURL(value); !ok || strings.ContainsAny(value, "?#") {
 			return errors.New("must be of the form https://host or https://host/path")
 		}
 		return nil

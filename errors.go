@@ -3,9 +3,12 @@ package persauth
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/persapi"
+	"github.com/persauth/persauth/internal/redact"
 )
 
 // The ways in which a token can fail. Test for them with [errors.Is]; the
@@ -181,7 +184,7 @@ func (e *Error) Error() string {
 		part("got ", e.Got)
 	}
 	if e.KeyID != "" {
-		part("kid ", quoted(e.KeyID))
+		part("kid ", redact.Quote(e.KeyID))
 	}
 	if e.Cause != nil {
 		b.WriteString(": ")
@@ -196,6 +199,26 @@ func (e *Error) Unwrap() []error {
 		return []error{e.Err}
 	}
 	return []error{e.Err, e.Cause}
+}
+
+// joseErr makes the public error of what is wrong with a token's form, key or
+// signature.
+func joseErr(err error) error {
+	e, ok := err.(*jose.Error)
+	if !ok {
+		return err
+	}
+	sentinel := [...]error{jose.Malformed: ErrMalformed, jose.UnknownKey: ErrUnknownKey, jose.WrongAlgorithm: ErrAlgorithm, jose.BadSignature: ErrSignature}[e.Kind]
+	return &Error{Check: e.Check, Want: e.Want, Got: e.Got, Err: sentinel, Cause: e.Cause}
+}
+
+// apiErr makes the public error of a call of PERS that got no answer.
+func apiErr(err error) error {
+	var e *persapi.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &Error{Check: e.Call, Want: "an answer with a 2xx status", RetryAfter: e.RetryAfter, Err: ErrUnavailable, Cause: e.Cause}
 }
 
 // failures joins errors as [errors.Join] does, but on one line, so that one
@@ -226,14 +249,4 @@ func (f failures) Unwrap() []error { return f }
 // interrupted is what a caller gets whose context ends while it waits.
 func interrupted(ctx context.Context, check string) error {
 	return &Error{Check: check, Err: ErrUnavailable, Cause: ctx.Err()}
-}
-
-// quoted makes text that a stranger chose fit for an error or a log: printable,
-// on one line, and short.
-func quoted(s string) string {
-	const limit = 64
-	if len(s) > limit {
-		return strconv.QuoteToASCII(s[:limit]) + "…"
-	}
-	return strconv.QuoteToASCII(s)
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
 )
 
 // Report is what [Verifier.Explain] found: the answer, and every check that led
@@ -59,7 +62,7 @@ func (v *Verifier) Explain(ctx context.Context, token string) Report {
 	}
 	r := Report{Valid: err == nil, Err: err, Claims: claims}
 	r.describe(v, token)
-	if claims != nil && claims.checked != noInstant {
+	if claims != nil && claims.checked != clock.None {
 		r.Checks = append(r.Checks, Check{"remote", Passed, "a token that PERS accepts", "one that it does"})
 	}
 	// What depends on others, and on the moment, is in the error alone.
@@ -71,34 +74,34 @@ func (v *Verifier) Explain(ctx context.Context, token string) Report {
 }
 
 func (r *Report) describe(v *Verifier, token string) {
-	if !r.note(checkSize(token), "size", fmt.Sprintf("at most %d bytes", maxTokenSize), fmt.Sprintf("%d bytes", len(token))) {
+	if !r.note(joseErr(jose.CheckSize(token)), "size", fmt.Sprintf("at most %d bytes", jose.MaxTokenSize), fmt.Sprintf("%d bytes", len(token))) {
 		return
 	}
-	s, err := split(token)
-	if !r.note(err, "form", "header.payload.signature", "that") {
+	s, err := jose.Split(token)
+	if !r.note(joseErr(err), "form", "header.payload.signature", "that") {
 		return
 	}
-	h, err := decodeHeader(s.header)
-	readable := r.note(err, "header", "a strict JSON object", "one of "+fmt.Sprint(len(s.header))+" characters")
+	h, err := jose.DecodeHeader(s.Header)
+	readable := r.note(joseErr(err), "header", "a strict JSON object", "one of "+fmt.Sprint(len(s.Header))+" characters")
 	fit := readable
 	if readable {
 		fit = applyRules(r, headerRules, h, v.expect)
 	}
 	t := v.take(token)
 	defer t.release()
-	t.segments, t.header = s, h
-	if t.sig, err = decodeSegment(nil, s.signature, "signature"); err != nil {
-		fit = r.note(err, "encoding", "", "")
+	t.Segments, t.header = s, h
+	if t.sig, err = jose.DecodeSegment(nil, s.Signature, "signature"); err != nil {
+		fit = r.note(joseErr(err), "encoding", "", "")
 	}
 	var unreadable error
-	t.payload, unreadable = decodeSegment(nil, s.payload, "payload")
+	t.payload, unreadable = jose.DecodeSegment(nil, s.Payload, "payload")
 	if fit {
 		r.describeKey(v, t)
 	} else {
 		r.skip("key", "signature")
 	}
 	if unreadable != nil {
-		r.note(unreadable, "encoding", "", "")
+		r.note(joseErr(unreadable), "encoding", "", "")
 		return
 	}
 	err = t.claims.decode(t.payload, v.tree, v.clock())
@@ -124,7 +127,7 @@ func (r *Report) describeKey(v *Verifier, t *parsed) {
 	if !keys.usable(v.clock()) {
 		keys = nil
 	}
-	key, err := keys.verify(t)
+	key, err := t.verifiedBy(keys)
 	switch {
 	case errors.Is(err, ErrUnknownKey) && r.Valid:
 		r.skip("key", "signature") // PERS looked at them
@@ -135,7 +138,7 @@ func (r *Report) describeKey(v *Verifier, t *parsed) {
 		r.note(err, "key", "", "")
 		r.skip("signature")
 	default:
-		r.note(nil, "key", "a key at hand", fmt.Sprintf("kid %s, from %s", orNone(t.header.kid), keys.source))
+		r.note(nil, "key", "a key at hand", fmt.Sprintf("kid %s, from %s", orNone(t.header.Kid), keys.source))
 		got := ""
 		if key != nil {
 			got = "one by " + key.Type + " " + key.Thumbprint

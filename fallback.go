@@ -4,22 +4,19 @@ package persauth
 // bounded in number and time, and go on when those who wait for them leave.
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/persapi"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 const (
-	verifyPath = "/auth/verify"
-	// maxVerdictSize bounds a response, in bytes: a payload and some members.
-	maxVerdictSize = 256 << 10
 	// lastMoment is how long somebody whose time is over waits for a call whose
 	// time is over, too: it can say what went wrong.
 	lastMoment = 100 * time.Millisecond
@@ -32,8 +29,8 @@ func digestToken(token string) tokenDigest { return sha256.Sum256([]byte(token))
 
 // introspector asks PERS about tokens.
 type introspector struct {
-	api       *api
-	tree      []claimMember
+	api       *persapi.Client
+	tree      []strictjson.Member
 	timeout   time.Duration
 	now       func() time.Time
 	log       *slog.Logger
@@ -43,10 +40,7 @@ type introspector struct {
 	keysRefused func() bool
 	// applyVerdict is told every answer, one after the other for one token,
 	// whether or not anybody still waits for it. It returns what the callers get.
-	applyVerdict func(about *remembered, asked instant, err error) (*Claims, error)
-	// vouched returns the claims of a token that PERS accepted when it was asked
-	// between two times, and later than about says, or nil.
-	vouched func(about *remembered, from, to instant) *Claims
+	applyVerdict func(about *remembered, asked clock.Instant, err error) (*Claims, error)
 
 	context context.Context
 	stop    context.CancelFunc
@@ -55,18 +49,18 @@ type introspector struct {
 	mu          sync.Mutex // guards what follows; never held across I/O
 	closed      bool
 	inflight    map[tokenDigest]*inflightCall
-	pausedUntil instant // the calls of the project key are used up until then
+	pausedUntil clock.Instant // the calls of the project key are used up until then
 }
 
 // newIntrospector makes the introspector of a verifier.
-func newIntrospector(pers *api, cfg *Config, v *Verifier) *introspector {
+func newIntrospector(pers *persapi.Client, cfg *Config, v *Verifier) *introspector {
 	ctx, cancel := context.WithCancel(context.Background())
 	i := &introspector{
 		api: pers, tree: v.tree, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Logger,
 		negatives:   newNegativeCache(v.denied.changedElsewhere),
-		keysRefused: v.keys.refusesKey, applyVerdict: v.applyVerdict, vouched: v.vouchedBetween,
+		keysRefused: v.keys.refusesKey, applyVerdict: v.applyVerdict,
 		context: ctx, stop: cancel,
-		inflight: make(map[tokenDigest]*inflightCall), pausedUntil: noInstant,
+		inflight: make(map[tokenDigest]*inflightCall), pausedUntil: clock.None,
 	}
 	for p, perHour := range cfg.callsPerHour() {
 		i.bulkheads[p] = newBulkhead(perHour)
@@ -74,43 +68,29 @@ func newIntrospector(pers *api, cfg *Config, v *Verifier) *introspector {
 	return i
 }
 
-// inquiry is what a caller wants to know.
-type inquiry struct {
-	about *remembered
-	why   purpose
-	// The answer is to be to a call that was made at since or later; with never,
-	// to one that is made from now on.
-	since instant
-	// came is when the caller did. An answer to a call that was made after that,
-	// and that is there by now, will do. With never, none will.
-	came instant
-	// deadline is when the caller has waited long enough. Zero: the timeout from
-	// now on.
-	deadline time.Time
-}
-
 // ask returns the claims of a token that PERS accepts. The error is ErrRejected,
 // or what applyVerdict makes of it, when PERS does not, ErrRemoteMismatch when its
 // answer is not valid, and ErrUnavailable when there is none, or ctx ends, or the
-// deadline comes first.
+// deadline comes first. The zero deadline is the timeout from now on.
 //
-// One call serves any number of callers, and goes on when they leave.
-func (i *introspector) ask(ctx context.Context, q inquiry) (*Claims, error) {
-	kid := q.about.claims.header.kid
+// The answer is to a call that was made at since or later. With never, it is to
+// one that is made from now on.
+func (i *introspector) ask(ctx context.Context, about *remembered, why purpose, since clock.Instant, deadline time.Time) (*Claims, error) {
+	kid := about.claims.header.Kid
 	if ctx.Err() != nil { // do not ask for somebody who has left
 		return nil, withKeyID(interrupted(ctx, "remote"), kid)
 	}
 	patience := i.timeout
-	if !q.deadline.IsZero() {
-		patience = time.Until(q.deadline)
+	if !deadline.IsZero() {
+		patience = time.Until(deadline)
 	}
-	call, err := i.join(q)
+	call, err := i.join(about, why, since)
 	var claims *Claims
 	if err == nil {
 		claims, err = i.wait(ctx, call, patience)
 	}
-	if errors.Is(err, ErrUnavailable) && q.since != never && ctx.Err() == nil {
-		if refused := i.negatives.refusal(q.about); refused != nil {
+	if errors.Is(err, ErrUnavailable) && since != clock.Never && ctx.Err() == nil {
+		if refused := i.negatives.refusal(about); refused != nil {
 			err = refused // the last word of PERS
 		}
 	}
@@ -145,18 +125,18 @@ func (i *introspector) wait(ctx context.Context, call *inflightCall, patience ti
 // later asks in the background, unless that is being done already or cannot be
 // done now.
 func (i *introspector) later(about *remembered, why purpose) {
-	_, _ = i.join(inquiry{about: about, why: why, since: noInstant, came: never})
+	_, _ = i.join(about, why, clock.None)
 }
 
 // call asks PERS, and once more if the connection failed.
 func (i *introspector) call(ctx context.Context, call *inflightCall) (blame, error) {
-	got, err := i.post(ctx, call)
-	var broken *connectionError
+	body, err := i.post(ctx, call)
+	var broken *persapi.ConnectionError
 	if errors.As(err, &broken) && ctx.Err() == nil && i.again(call) {
-		got, err = i.post(ctx, call)
+		body, err = i.post(ctx, call)
 	}
 	if err == nil {
-		return blamePERS, i.validate(got.body, &call.about.claims, call.about.claims.key == nil)
+		return blamePERS, i.validate(body, &call.about.claims, call.about.claims.key == nil)
 	}
 	if i.context.Err() != nil {
 		// Not the cause: no caller's context was canceled.
@@ -180,29 +160,25 @@ func (i *introspector) call(ctx context.Context, call *inflightCall) (blame, err
 func (i *introspector) again(call *inflightCall) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.bulkheads[call.why].take(call.subject, instantOf(i.now())) == nil
+	return i.bulkheads[call.why].take(call.subject, clock.Of(i.now())) == nil
 }
 
 // post makes one call, and tells the breaker what it is evidence of.
-func (i *introspector) post(ctx context.Context, call *inflightCall) (answer, error) {
-	body, err := json.Marshal(map[string]string{"authToken": call.about.token()})
-	if err != nil {
-		return answer{}, &Error{Check: "remote", Want: "a token of text", Err: ErrMalformed}
-	}
+func (i *introspector) post(ctx context.Context, call *inflightCall) ([]byte, error) {
 	b := i.bulkheads[call.why]
-	return b.breaker.Execute(func() (answer, error) {
-		got, err := i.api.call(ctx, http.MethodPost, verifyPath, bytes.NewReader(body),
-			map[string]string{"Content-Type": "application/json"}, maxVerdictSize)
+	return b.breaker.Execute(func() ([]byte, error) {
+		body, err := i.api.Verify(ctx, call.about.token())
 		if err == nil {
-			return got, nil
+			return body, nil
 		}
-		if i.stoodStill(call, instantOf(i.now())) {
-			return got, &blamedError{err, blameNobody}
+		err = apiErr(err)
+		if i.stoodStill(call, clock.Of(i.now())) {
+			return nil, &blamedError{err, blameNobody}
 		}
 		refused := refusesKey(err) && i.keysRefused()
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		return got, &blamedError{err, b.blameOf(err, call.subject, refused)}
+		return nil, &blamedError{err, b.blameOf(err, call.subject, refused)}
 	})
 }
 

@@ -9,6 +9,9 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // Claims are accepted exactly if they are strict JSON; what they say is what
@@ -27,7 +30,7 @@ func FuzzClaims(f *testing.F) {
 	cfg := Config{}.defaults()
 	expect := cfg.expectation()
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if len(raw) > maxTokenSize {
+		if len(raw) > jose.MaxTokenSize {
 			return // no payload is that long
 		}
 		fuzzClaims(t, raw, flat, expect)
@@ -35,7 +38,7 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-func fuzzClaims(t *testing.T, raw []byte, tree []claimMember, expect *expectation, around ...string) {
+func fuzzClaims(t *testing.T, raw []byte, tree []strictjson.Member, expect *expectation, around ...string) {
 	c := new(candidate)
 	err := c.decode(raw, tree, fuzzTime)
 	strict, told := readStrictly(raw)
@@ -71,7 +74,7 @@ func fuzzClaims(t *testing.T, raw []byte, tree []claimMember, expect *expectatio
 		field claimField
 		path  []string
 	}{{fieldAudience, []string{"aud"}}, {fieldRole, pers("role")}} {
-		got := slices.Collect(elements(string(c.get(claim.field))))
+		got := slices.Collect(strictjson.List(string(c.get(claim.field))))
 		want, ok := textsOf(inside(raw, claim.path...))
 		if _, wrong := c.wrong[claim.field]; ok && (wrong || !slices.Equal(got, want)) {
 			t.Fatalf("%v is %q, not %q: %q", claim.path, got, want, raw)
@@ -124,26 +127,26 @@ func FuzzJWKS(f *testing.F) {
 		}
 		defer v.Close()
 		held := v.keys.current.Load()
-		if len(held.keys) != usable || len(held.skipped) != len(infos)-usable {
-			t.Fatalf("%d usable keys, %d held: %q", usable, len(held.keys), raw)
+		if len(held.Keys) != usable || len(held.Skipped) != len(infos)-usable {
+			t.Fatalf("%d usable keys, %d held: %q", usable, len(held.Keys), raw)
 		}
-		for _, key := range held.keys {
-			if pub, ok := key.public.(*rsa.PublicKey); ok {
+		for _, key := range held.Keys {
+			if pub, ok := key.Public.(*rsa.PublicKey); ok {
 				if bits := pub.N.BitLen(); bits < 2048 || bits > 8192 || pub.E < 3 || pub.E%2 == 0 {
 					t.Fatalf("RSA key of %d bits, exponent %d: %q", bits, pub.E, raw)
 				}
 			}
 			for _, alg := range key.Algorithms {
-				if !algorithms[alg].takes(key.public) {
+				if !jose.Algorithms[alg].Takes(key.Public) {
 					t.Fatalf("%s with %s: %q", alg, key.Type, raw)
 				}
 			}
 			for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
-				if inside(stdjson.RawMessage(key.raw), name) != nil {
+				if inside(stdjson.RawMessage(key.Raw), name) != nil {
 					t.Fatalf("a key with %q: %q", name, raw)
 				}
 			}
-			if use, has := textOf(inside(stdjson.RawMessage(key.raw), "use")); has && use != "sig" {
+			if use, has := textOf(inside(stdjson.RawMessage(key.Raw), "use")); has && use != "sig" {
 				t.Fatalf("a key for %q: %q", use, raw)
 			}
 		}

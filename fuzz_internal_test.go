@@ -14,9 +14,13 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
-var fuzzTime = instantOf(time.Unix(1_800_000_000, 0))
+var fuzzTime = clock.Of(time.Unix(1_800_000_000, 0))
 
 // fixtureSeeds calls seed with each token of the fixtures.
 func fixtureSeeds(f *testing.F, seed func(token string)) {
@@ -58,7 +62,7 @@ func FuzzCompact(f *testing.F) {
 		if accepted && again != token {
 			t.Fatalf("%q and %q are one token", token, again)
 		}
-		want := len(token) > 0 && len(token) <= maxTokenSize && compactForm.MatchString(token)
+		want := len(token) > 0 && len(token) <= jose.MaxTokenSize && compactForm.MatchString(token)
 		for part := range strings.SplitSeq(token, ".") {
 			raw, err := base64.RawURLEncoding.DecodeString(part)
 			want = want && err == nil && base64.RawURLEncoding.EncodeToString(raw) == part
@@ -71,16 +75,16 @@ func FuzzCompact(f *testing.F) {
 
 // respell takes a token apart and puts it together again.
 func respell(token string) (string, bool) {
-	if checkSize(token) != nil {
+	if jose.CheckSize(token) != nil {
 		return "", false
 	}
-	s, err := split(token)
+	s, err := jose.Split(token)
 	if err != nil {
 		return "", false
 	}
-	header, headerErr := decodeSegment(nil, s.header, "header")
-	payload, payloadErr := decodeSegment(nil, s.payload, "payload")
-	signature, signatureErr := decodeSegment(nil, s.signature, "signature")
+	header, headerErr := jose.DecodeSegment(nil, s.Header, "header")
+	payload, payloadErr := jose.DecodeSegment(nil, s.Payload, "payload")
+	signature, signatureErr := jose.DecodeSegment(nil, s.Signature, "signature")
 	if headerErr != nil || payloadErr != nil || signatureErr != nil {
 		return "", false
 	}
@@ -136,7 +140,7 @@ func readStrictly(raw []byte) (strict, ok bool) {
 		case stdjson.Delim('['):
 			levels = append(levels, level{})
 		}
-		if len(levels) > maxDepth {
+		if len(levels) > strictjson.MaxDepth {
 			return false, true
 		}
 	}
@@ -151,7 +155,7 @@ func FuzzHeader(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		h, err := decodeHeader(base64.RawURLEncoding.EncodeToString(raw))
+		h, err := jose.DecodeHeader(base64.RawURLEncoding.EncodeToString(raw))
 		strict, told := readStrictly(raw)
 		if told && err == nil && !strict {
 			t.Fatalf("accepted: %q", raw)
@@ -174,12 +178,12 @@ func FuzzHeader(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for name, got := range map[string]string{"alg": h.alg, "kid": h.kid, "typ": h.typ} {
+		for name, got := range map[string]string{"alg": h.Alg, "kid": h.Kid, "typ": h.Typ} {
 			if want, _ := textOf(members[name]); got != want {
 				t.Fatalf("%s is %q, not %q: %q", name, got, want, raw)
 			}
 		}
-		for name, got := range map[string]bool{"kid": h.hasKid, "typ": h.hasTyp, "crit": h.hasCrit, "b64": h.hasB64} {
+		for name, got := range map[string]bool{"kid": h.HasKid, "typ": h.HasTyp, "crit": h.HasCrit, "b64": h.HasB64} {
 			if _, want := members[name]; got != want {
 				t.Fatalf("has %s: %v, not %v: %q", name, got, want, raw)
 			}

@@ -8,6 +8,8 @@ import (
 	"context"
 	"net/http"
 	"strings"
+
+	"github.com/persauth/persauth/internal/dpop"
 )
 
 // VerifyRequest tells who sent the request. It finds the token in the places of
@@ -99,11 +101,11 @@ func (v *Verifier) verifyRequest(r *http.Request) (authenticated, error) {
 
 // checkProof checks the proof of a request whose token needs one.
 func (v *Verifier) checkProof(r *http.Request, token string, claims *Claims) (oldNonce bool, err error) {
-	target, err := v.proofs.target(r)
+	target, err := v.proofs.checker.Target(r)
 	if err != nil {
-		return false, err
+		return false, proofErr(err)
 	}
-	return v.proofs.check(r.Context(), presented{r.Header["Dpop"], r.Method, target, token}, claims)
+	return v.proofs.check(r.Context(), dpop.Presented{Proofs: r.Header["Dpop"], Method: r.Method, Target: target, Token: token}, claims)
 }
 
 // credentials returns what the request has for credentials, and how many.

@@ -6,6 +6,8 @@ package persauth
 import (
 	"context"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
 )
 
 // frozenSlack: a call that took longer than its timeout, and this, was not bounded
@@ -18,7 +20,7 @@ type inflightCall struct {
 	about   *remembered
 	why     purpose
 	subject tokenDigest
-	asked   instant            // when it was made; whatever PERS knew then is in the answer
+	asked   clock.Instant      // when it was made; whatever PERS knew then is in the answer
 	began   time.Time          // the same, by a clock that nobody sets
 	cancel  context.CancelFunc // ends it
 	next    *inflightCall      // for those who came too late for this one; guarded by mu
@@ -37,41 +39,36 @@ func subjectOf(about *remembered) tokenDigest {
 	if about.claims.Subject() == "" {
 		return digestToken(about.claims.signingInput())
 	}
-	return subjectDigest(nil, &about.claims)
+	return about.claims.account()
 }
 
 // join returns the call to wait for: the one under way about the token, the one
-// after it, a new one, or one that ended while the caller was on the way here.
-func (i *introspector) join(q inquiry) (*inflightCall, error) {
-	now := instantOf(i.now())
-	about, digest := q.about, digestToken(q.about.token())
+// after it, or a new one.
+func (i *introspector) join(about *remembered, why purpose, since clock.Instant) (*inflightCall, error) {
+	now := clock.Of(i.now())
+	digest := digestToken(about.token())
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if call := i.inflight[digest]; call != nil {
 		if i.stoodStill(call, now) {
 			call.cancel() // its answer does not come any more
-		} else if call.asked >= q.since && (about.claims.key == nil || call.about.claims.key != nil) {
+		} else if call.asked >= since && (about.claims.key == nil || call.about.claims.key != nil) {
 			// A refusal of a token whose key is unknown says nothing about one
 			// whose signature is known to be good.
 			return call, nil
 		}
 		if call.next == nil {
-			call.next = newCall(about, q.why)
+			call.next = newCall(about, why)
 		} else if about.claims.key != nil && call.next.about.claims.key == nil {
-			call.next.about, call.next.why = about, q.why // the key has come since
+			call.next.about, call.next.why = about, why // the key has come since
 		}
 		return call.next, nil
 	}
-	if claims := i.vouched(about, q.came, now); claims != nil {
-		call := &inflightCall{done: make(chan struct{}), claims: claims}
-		close(call.done)
-		return call, nil
-	}
 	negative := i.negatives.get(about)
-	if negative != nil && q.since != never && negative.resting(now) {
+	if negative != nil && since != clock.Never && negative.resting(now) {
 		return nil, negative.err
 	}
-	call := newCall(about, q.why)
+	call := newCall(about, why)
 	if err := i.permit(call, now); err != nil {
 		return nil, err
 	}
@@ -81,13 +78,13 @@ func (i *introspector) join(q inquiry) (*inflightCall, error) {
 
 // stoodStill reports whether a call is under way for longer than any can be, by
 // one clock or the other: some go on while a process is frozen, some do not.
-func (i *introspector) stoodStill(call *inflightCall, now instant) bool {
+func (i *introspector) stoodStill(call *inflightCall, now clock.Instant) bool {
 	longest := i.timeout + frozenSlack
-	return time.Since(call.began) > longest || now > call.asked.add(longest)
+	return time.Since(call.began) > longest || now > call.asked.Add(longest)
 }
 
 // start makes a call that is permitted. The caller holds mu.
-func (i *introspector) start(call *inflightCall, digest tokenDigest, now instant) {
+func (i *introspector) start(call *inflightCall, digest tokenDigest, now clock.Instant) {
 	ctx, cancel := context.WithTimeout(i.context, i.timeout)
 	call.asked, call.began, call.cancel = now, time.Now(), cancel
 	i.inflight[digest] = call
@@ -102,7 +99,7 @@ func (i *introspector) start(call *inflightCall, digest tokenDigest, now instant
 // finish draws all conclusions from how a call ended, and makes the next one about
 // its token.
 func (i *introspector) finish(call *inflightCall, digest tokenDigest, blame blame, err error) {
-	after := instantOf(i.now())
+	after := clock.Of(i.now())
 	b := i.bulkheads[call.why]
 	call.claims, call.err = i.applyVerdict(call.about, call.asked, err)
 	i.mu.Lock()

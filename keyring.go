@@ -10,42 +10,33 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
 )
 
 // keySet is a key index with its place in time. It is immutable.
 type keySet struct {
-	*keyIndex
-	source string  // "static", "file", "seed", "snapshot" or "remote"
-	loaded instant // when PERS, or the file, was asked for it
-	due    instant // from here on its origin is to be asked again
-	soft   instant // from here on it is stale: not known to be right any more
-	hard   instant // from here on it is not used any more
+	*jose.KeySet
+	source string        // "static", "file", "seed", "snapshot" or "remote"
+	loaded clock.Instant // when PERS, or the file, was asked for it
+	due    clock.Instant // from here on its origin is to be asked again
+	soft   clock.Instant // from here on it is stale: not known to be right any more
+	hard   clock.Instant // from here on it is not used any more
 	// outdated: it is a seed from longer ago than keys may be used. It may hold keys
 	// that left long ago, which must not come back with each start.
 	outdated bool
 }
 
-const never instant = 1<<63 - 1
-
-func (s *keySet) overdue(now instant) bool { return s.past(s.due, now) }
-func (s *keySet) stale(now instant) bool   { return s.past(s.soft, now) }
-func (s *keySet) usable(now instant) bool  { return s != nil && now < s.hard }
+func (s *keySet) overdue(now clock.Instant) bool { return s.past(s.due, now) }
+func (s *keySet) stale(now clock.Instant) bool   { return s.past(s.soft, now) }
+func (s *keySet) usable(now clock.Instant) bool  { return s != nil && now < s.hard }
 
 // past reports whether one of the times of s has come. It has, too, when the
 // clock shows a time well before s was loaded: then it was put back since, and
 // would take who knows how long to get there again.
-func (s *keySet) past(t, now instant) bool {
-	return now >= t || t != never && now.add(clockSlack) < s.loaded
-}
-
-// clockSlack is how far apart the readings of one clock may be when a request
-// read it some time before it uses what it read.
-const clockSlack = time.Minute
-
-// ahead reports whether t, which is set to longest from the present at most, is
-// still to come. One that is further away was set before the clock was put back.
-func (t instant) ahead(now instant, longest time.Duration) bool {
-	return now < t && t <= now.add(longest).add(clockSlack)
+func (s *keySet) past(t, now clock.Instant) bool {
+	return now >= t || t != clock.Never && now.Add(clock.Slack) < s.loaded
 }
 
 // keyOrigin is a place that keys can be read from again.
@@ -95,25 +86,25 @@ type keyring struct {
 	mu          sync.Mutex // guards what follows; never held across I/O
 	closed      bool
 	inFlight    *refresh
-	unknownNext instant // when an unknown key id may cause a refresh again
-	failed      int     // refreshes since the last one that succeeded
+	unknownNext clock.Instant // when an unknown key id may cause a refresh again
+	failed      int           // refreshes since the last one that succeeded
 	counts      KeyCounters
 	lastError   error
-	lastAttempt instant // noInstant: none yet
+	lastAttempt clock.Instant // None: none yet
 }
 
 func newKeyring(origin keyOrigin, times keyTimes, now func() time.Time, log *slog.Logger) *keyring {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &keyring{origin: origin, times: times, now: now, log: log,
-		context: ctx, stop: cancel, unknownNext: noInstant, lastAttempt: noInstant}
-	k.quiet.Store(int64(noInstant))
+		context: ctx, stop: cancel, unknownNext: clock.None, lastAttempt: clock.None}
+	k.quiet.Store(int64(clock.None))
 	return k
 }
 
 // held returns the keys at hand, or nil where there are none fit for use. Where
 // they are due it starts a refresh, and does not wait for it; only a look at a
 // file is waited for, by the one request that takes it.
-func (k *keyring) held(now instant) *keySet {
+func (k *keyring) held(now clock.Instant) *keySet {
 	set := k.current.Load()
 	if !set.usable(now) {
 		return nil
@@ -161,13 +152,13 @@ func (k *keyring) settle(ctx context.Context, set *keySet) (*keySet, error) {
 
 // resting reports whether no refresh may start now: one is under way, the last
 // one failed a moment ago, or the keyring is closed.
-func (k *keyring) resting(now instant) bool {
-	quiet := instant(k.quiet.Load())
-	return quiet == never || quiet.ahead(now, maxRetryAfter)
+func (k *keyring) resting(now clock.Instant) bool {
+	quiet := clock.Instant(k.quiet.Load())
+	return quiet == clock.Never || quiet.Ahead(now, longestPause)
 }
 
 // ask starts the refresh that set is due for, unless somebody else was faster.
-func (k *keyring) ask(set *keySet, now instant) *refresh {
+func (k *keyring) ask(set *keySet, now clock.Instant) *refresh {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.current.Load() != set || k.resting(now) {
@@ -181,14 +172,14 @@ func (k *keyring) ask(set *keySet, now instant) *refresh {
 // keys at hand otherwise. The error says that keys cannot be had: because the
 // last refresh failed, or because ctx ended. It may come beside a set.
 func (k *keyring) renew(ctx context.Context, seen *keySet) (*keySet, error) {
-	if r := k.join(seen, instantOf(k.now())); r != nil {
+	if r := k.join(seen, clock.Of(k.now())); r != nil {
 		select {
 		case <-r.done:
 		case <-ctx.Done():
 			return nil, interrupted(ctx, "keys")
 		}
 	}
-	now := instantOf(k.now())
+	now := clock.Of(k.now())
 	set := k.current.Load()
 	if !set.usable(now) {
 		set = nil
@@ -203,7 +194,7 @@ func (k *keyring) renew(ctx context.Context, seen *keySet) (*keySet, error) {
 
 // join returns the refresh to wait for: the one under way, or a new one where
 // one is permitted. nil: there is nothing to wait for.
-func (k *keyring) join(seen *keySet, now instant) *refresh {
+func (k *keyring) join(seen *keySet, now clock.Instant) *refresh {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	current := k.current.Load()
@@ -222,15 +213,25 @@ func (k *keyring) join(seen *keySet, now instant) *refresh {
 	if current == nil {
 		return k.start(now, false)
 	}
-	if k.unknownNext.ahead(now, k.times.unknown) {
+	if k.unknownNext.Ahead(now, k.times.unknown) {
 		return nil
 	}
 	return k.start(now, true)
 }
 
+// The bounds of what an origin says of how long its answer is good for.
+const (
+	minFresh = time.Minute
+	maxFresh = 24 * time.Hour
+)
+
+// longestPause is the longest pause between refreshes: an origin can ask for no
+// longer one.
+const longestPause = 5 * time.Minute
+
 // set gives an index its place in time.
-func (t keyTimes) set(index *keyIndex, source string, loaded instant, freshFor time.Duration) *keySet {
-	s := &keySet{keyIndex: index, source: source, loaded: loaded, due: loaded.add(t.soft), soft: never, hard: never}
+func (t keyTimes) set(index *jose.KeySet, source string, loaded clock.Instant, freshFor time.Duration) *keySet {
+	s := &keySet{KeySet: index, source: source, loaded: loaded, due: loaded.Add(t.soft), soft: clock.Never, hard: clock.Never}
 	if t.hard > 0 {
 		soft := t.soft
 		if freshFor > 0 {
@@ -240,8 +241,8 @@ func (t keyTimes) set(index *keyIndex, source string, loaded instant, freshFor t
 			soft = min(soft, t.soft)
 		}
 		// Whatever a header says, there is time to refresh before the end.
-		s.soft = loaded.add(min(soft, t.hard/2))
-		s.due, s.hard = s.soft, loaded.add(t.hard)
+		s.soft = loaded.Add(min(soft, t.hard/2))
+		s.due, s.hard = s.soft, loaded.Add(t.hard)
 	}
 	return s
 }
@@ -251,18 +252,18 @@ func (t keyTimes) set(index *keyIndex, source string, loaded instant, freshFor t
 // or is the only one to know the keyring.
 func (k *keyring) install(set *keySet) {
 	before := k.current.Load()
-	if before == nil || before.keyIndex == set.keyIndex {
+	if before == nil || before.KeySet == set.KeySet {
 		k.current.Store(set)
 		return
 	}
-	leave := set.follow(before.keyIndex)
+	leave := set.CarryOver(before.KeySet)
 	k.current.Store(set)
 	leave() // after that, so that whoever finds a key gone finds its successor
 }
 
 // unavailable is the error for those whom the keys at hand do not help. The
 // caller holds mu.
-func (k *keyring) unavailable(now instant) error {
+func (k *keyring) unavailable(now clock.Instant) error {
 	e := &Error{Check: "keys", Want: "the current key set", Err: ErrUnavailable, Cause: k.lastError}
 	switch {
 	case k.closed:
@@ -272,16 +273,23 @@ func (k *keyring) unavailable(now instant) error {
 	default:
 		e.Got = "a refresh that failed"
 	}
-	if quiet := instant(k.quiet.Load()); quiet != never && k.resting(now) {
+	if quiet := clock.Instant(k.quiet.Load()); quiet != clock.Never && k.resting(now) {
 		e.RetryAfter = time.Duration(quiet-now) * time.Microsecond
 	}
 	return e
 }
 
+// failure returns why the last refresh failed, or nil.
+func (k *keyring) failure() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lastError
+}
+
 // warm reads the origin now, unless the keys at hand came from it and are not
 // due for a refresh yet.
 func (k *keyring) warm(ctx context.Context) error {
-	now := instantOf(k.now())
+	now := clock.Of(k.now())
 	set := k.current.Load()
 	if set.usable(now) && (k.origin == nil || !set.overdue(now)) {
 		return nil
@@ -301,7 +309,7 @@ func (k *keyring) warm(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now = instantOf(k.now()); k.failed > 0 || k.closed || !k.current.Load().usable(now) {
+	if now = clock.Of(k.now()); k.failed > 0 || k.closed || !k.current.Load().usable(now) {
 		return k.unavailable(now)
 	}
 	return nil
@@ -311,7 +319,7 @@ func (k *keyring) warm(ctx context.Context) error {
 func (k *keyring) close() {
 	k.mu.Lock()
 	k.closed = true
-	k.quiet.Store(int64(never))
+	k.quiet.Store(int64(clock.Never))
 	k.mu.Unlock()
 	k.stop()
 	k.running.Wait()

@@ -8,10 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/redact"
 )
 
 // KeySource is where [Config.Keys] come from: [StaticKeys], [FSKeys] or
@@ -51,7 +53,7 @@ func FSKeys(fsys fs.FS, name string) KeySource {
 			return nil, nil, err
 		}
 		defer file.Close()
-		body, err := readLimited(file, maxSetSize)
+		body, err := redact.ReadAll(file, jose.MaxKeySetSize)
 		return body, nil, err
 	}}
 }
@@ -91,7 +93,7 @@ func (o fileOrigin) read(context.Context, bool) (reading, error) {
 		return reading{}, err
 	}
 	defer file.Close()
-	body, err := readLimited(file, maxSetSize)
+	body, err := redact.ReadAll(file, jose.MaxKeySetSize)
 	if err != nil {
 		return reading{}, fmt.Errorf("read %s: %w", string(o), err)
 	}
@@ -109,16 +111,4 @@ func onlyRegular(file *os.File) (*os.File, error) {
 		return nil, err
 	}
 	return file, nil
-}
-
-// readLimited reads all of r, and fails where that is more than limit bytes.
-func readLimited(r io.Reader, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && int64(len(body)) > limit {
-		err = ownError(fmt.Sprintf("larger than %d bytes", limit))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return body, nil
 }

@@ -7,6 +7,9 @@ package persauth
 import (
 	"errors"
 	"time"
+
+	"github.com/persauth/persauth/internal/cache"
+	"github.com/persauth/persauth/internal/clock"
 )
 
 const (
@@ -25,30 +28,30 @@ var negativePauses = [...]time.Duration{30 * time.Second, 2 * time.Minute, 10 * 
 // negativeEntry is what is remembered of a token. It is immutable.
 type negativeEntry struct {
 	err      *Error
-	asked    instant       // when PERS was asked
-	again    instant       // when it may be asked again
+	asked    clock.Instant // when PERS was asked
+	again    clock.Instant // when it may be asked again
 	pause    time.Duration // between an answer and again
 	refusals int           // of PERS, in a row
 }
 
 // resting reports whether the entry answers for PERS.
-func (e *negativeEntry) resting(now instant) bool { return e.again.ahead(now, e.pause) }
+func (e *negativeEntry) resting(now clock.Instant) bool { return e.again.Ahead(now, e.pause) }
 
 // negativeCache remembers tokens under known keys by their signing input, for
 // which anyone can write a second good ECDSA signature, and all others by the
 // whole token: of these nobody has checked the signature, and a forged one must
 // not speak for the real one. note is called one at a time, the others at any time.
 type negativeCache struct {
-	known, unknown *bounded[*negativeEntry]
+	known, unknown *cache.Bounded[*negativeEntry]
 	changed        func() // a token under a known key was refused
 }
 
 func newNegativeCache(changed func()) *negativeCache {
-	return &negativeCache{newBounded[*negativeEntry](negativeEntries), newBounded[*negativeEntry](negativeEntries), changed}
+	return &negativeCache{cache.NewBounded[*negativeEntry](negativeEntries), cache.NewBounded[*negativeEntry](negativeEntries), changed}
 }
 
 // place returns where a token is remembered.
-func (n *negativeCache) place(about *remembered) (in *bounded[*negativeEntry], key string) {
+func (n *negativeCache) place(about *remembered) (in *cache.Bounded[*negativeEntry], key string) {
 	in, digest := n.unknown, tokenDigest{}
 	if about.claims.key != nil {
 		in, digest = n.known, digestToken(about.claims.signingInput())
@@ -61,7 +64,7 @@ func (n *negativeCache) place(about *remembered) (in *bounded[*negativeEntry], k
 // get returns what is remembered of a token, or nil.
 func (n *negativeCache) get(about *remembered) *negativeEntry {
 	in, key := n.place(about)
-	entry, _ := in.get(key)
+	entry, _ := in.Get(key)
 	return entry
 }
 
@@ -77,21 +80,21 @@ func (n *negativeCache) refusal(about *remembered) error {
 // has reports whether there is a refusal for a token under a known key.
 func (n *negativeCache) has(c *Claims) bool {
 	digest := digestToken(c.signingInput())
-	entry, _ := n.known.get(string(digest[:]))
+	entry, _ := n.known.Get(string(digest[:]))
 	return entry != nil && entry.refusals > 0
 }
 
 // note remembers what came of a call that was made at asked and ended at now. A
 // refusal stays until there is a newer word of PERS.
-func (n *negativeCache) note(about *remembered, asked, now instant, blame blame, err error) error {
+func (n *negativeCache) note(about *remembered, asked, now clock.Instant, blame blame, err error) error {
 	in, key := n.place(about)
-	before, _ := in.get(key)
+	before, _ := in.Get(key)
 	if before != nil && before.asked > asked && before.refusals > 0 {
 		n.changed() // the other signature of the same token was asked about later
 		return before.err
 	}
 	if err == nil {
-		in.remove(key)
+		in.Remove(key)
 		return nil
 	}
 	var e *Error
@@ -116,8 +119,8 @@ func (n *negativeCache) note(about *remembered, asked, now instant, blame blame,
 	case e.Err != ErrRemoteMismatch:
 		return err // this is not about the token
 	}
-	entry.again = now.add(entry.pause)
-	in.put(key, entry)
+	entry.again = now.Add(entry.pause)
+	in.Put(key, entry)
 	if about.claims.key != nil && entry.refusals > 0 {
 		n.changed()
 	}
@@ -125,4 +128,4 @@ func (n *negativeCache) note(about *remembered, asked, now instant, blame blame,
 }
 
 // len counts the entries.
-func (n *negativeCache) len() int { return n.known.len() + n.unknown.len() }
+func (n *negativeCache) len() int { return n.known.Len() + n.unknown.Len() }

@@ -12,6 +12,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/redact"
 )
 
 // refresh is one reading of the origin, which any number of callers wait for.
@@ -30,18 +34,18 @@ const (
 // start begins a refresh. unknown says that it is for a key id that is not at
 // hand: that takes the permit for it, and asks past all caches. The caller holds
 // mu. nil: the keyring is closed.
-func (k *keyring) start(now instant, unknown bool) *refresh {
+func (k *keyring) start(now clock.Instant, unknown bool) *refresh {
 	if k.closed {
 		return nil
 	}
 	r := &refresh{begun: time.Now(), done: make(chan struct{})}
 	permit := k.unknownNext
 	if unknown {
-		k.unknownNext = now.add(k.times.unknown)
+		k.unknownNext = now.Add(k.times.unknown)
 	}
 	k.inFlight = r
 	k.lastAttempt = now
-	k.quiet.Store(int64(never))
+	k.quiet.Store(int64(clock.Never))
 	k.running.Go(func() {
 		// Detached from the caller: its end must not end the refresh of all.
 		ctx, cancel := context.WithTimeout(k.context, k.times.timeout)
@@ -55,11 +59,11 @@ func (k *keyring) start(now instant, unknown bool) *refresh {
 
 // finish puts in place what came of a refresh, and tells those who care: first
 // the waiting requests, then the log and the snapshot, which may be slow.
-func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit instant) {
-	now := instantOf(k.now())
+func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit clock.Instant) {
+	now := clock.Of(k.now())
 	k.mu.Lock()
 	k.inFlight = nil
-	failedBefore, quiet := k.failed, noInstant
+	failedBefore, quiet := k.failed, clock.None
 	if err == nil {
 		k.counts.Refreshes++
 		k.failed, k.lastError = 0, nil
@@ -73,7 +77,7 @@ func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit inst
 		quiet = k.nextTry(err, before, now)
 	}
 	if k.closed {
-		quiet = never
+		quiet = clock.Never
 	}
 	k.quiet.Store(int64(quiet))
 	number, closed := k.counts.Refreshes, k.closed
@@ -90,15 +94,15 @@ func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit inst
 
 // load reads the origin and makes a set of what it gives. Nothing that fails
 // here touches the keys at hand.
-func (k *keyring) load(ctx context.Context, before *keySet, now instant, fresh bool) (*keySet, error) {
+func (k *keyring) load(ctx context.Context, before *keySet, now clock.Instant, fresh bool) (*keySet, error) {
 	got, err := k.origin.read(ctx, fresh)
 	if err != nil {
 		return nil, err
 	}
-	var index *keyIndex
-	if before != nil && slices.Equal(before.body, got.body) {
-		index = before.keyIndex
-	} else if index, err = parseKeys(got.body); err != nil {
+	var index *jose.KeySet
+	if before != nil && slices.Equal(before.Body, got.body) {
+		index = before.KeySet
+	} else if index, err = jose.ParseKeySet(got.body); err != nil {
 		return nil, err
 	}
 	return k.times.set(index, k.origin.name(), now, got.freshFor), nil
@@ -107,14 +111,14 @@ func (k *keyring) load(ctx context.Context, before *keySet, now instant, fresh b
 // nextTry returns when a refresh may start after one that failed: after a back-off,
 // and not before PERS has said. A back-off that began while keys are held is cut
 // short when they get too old. The caller holds mu.
-func (k *keyring) nextTry(err error, held *keySet, now instant) instant {
-	next := now.add(k.backoff(min(k.times.maxBackoff, emptyBackoff)))
+func (k *keyring) nextTry(err error, held *keySet, now clock.Instant) clock.Instant {
+	next := now.Add(k.backoff(min(k.times.maxBackoff, emptyBackoff)))
 	if held.usable(now) {
-		next = max(next, min(now.add(k.backoff(k.times.maxBackoff)), held.hard))
+		next = max(next, min(now.Add(k.backoff(k.times.maxBackoff)), held.hard))
 	}
 	var e *Error
 	if errors.As(err, &e) {
-		next = max(next, now.add(e.RetryAfter))
+		next = max(next, now.Add(e.RetryAfter))
 	}
 	return next
 }
@@ -129,7 +133,7 @@ func (k *keyring) backoff(longest time.Duration) time.Duration {
 // report tells the log about a change of state, and of nothing else.
 func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
 	if err != nil {
-		held := before.usable(instantOf(k.now()))
+		held := before.usable(clock.Of(k.now()))
 		if failedBefore == 0 {
 			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", held)
 		}
@@ -146,8 +150,8 @@ func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
 	added, removed := difference(before, after)
 	if len(added)+len(removed) > 0 {
 		k.log.Info("persauth: keys changed", "added", strings.Join(added, " "), "removed", strings.Join(removed, " "))
-		for _, info := range after.skipped {
-			k.log.Warn("persauth: a key cannot be used", "kid", quoted(info.KeyID), "position", info.Position, "problem", info.Problem)
+		for _, info := range after.Skipped {
+			k.log.Warn("persauth: a key cannot be used", "kid", redact.Quote(info.KeyID), "position", info.Position, "problem", info.Problem)
 		}
 	}
 }
@@ -156,8 +160,8 @@ func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
 func difference(before, after *keySet) (added, removed []string) {
 	names := func(s *keySet) (all []string) {
 		if s != nil {
-			for _, key := range s.keys {
-				all = append(all, fmt.Sprintf("%s(%s)", quoted(key.KeyID), key.Thumbprint))
+			for _, key := range s.Keys {
+				all = append(all, fmt.Sprintf("%s(%s)", redact.Quote(key.KeyID), key.Thumbprint))
 			}
 		}
 		return all

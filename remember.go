@@ -4,7 +4,12 @@ package persauth
 // same token costs a look-up and a comparison. Nothing is remembered of a token
 // before its signature held, so strangers cannot fill this memory.
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+)
 
 // rememberedHeaders is how many different headers are kept. PERS' tokens differ
 // in their header only by key.
@@ -23,31 +28,31 @@ func (r *remembered) token() string { return r.whole[r.claims.ends[textFields-1]
 // recall returns a token that was verified before, if it still would be: it is
 // in time, its key is still in the set and not too old, and nobody revoked it.
 // Whether PERS must be asked about it again is for the caller to see.
-func (v *Verifier) recall(token string, keys *keySet, now instant) *remembered {
-	if len(token) > maxTokenSize {
+func (v *Verifier) recall(token string, keys *keySet, now clock.Instant) *remembered {
+	if len(token) > jose.MaxTokenSize {
 		return nil
 	}
-	r := v.seen.get(token)
-	if r == nil || r.claims.key != nil && (keys == nil || r.claims.key.gone.Load()) || !r.claims.begun(v.expect, now) {
+	r := v.seen.Get(token)
+	if r == nil || r.claims.key != nil && (keys == nil || r.claims.key.Retired.Load()) || !r.claims.begun(v.expect, now) {
 		return nil
 	}
 	version := v.denied.version.Load()
 	if now >= r.claims.end(v.expect) || version != r.claims.denied && (v.deniedNow(&r.claims, now) || v.refusedByPERS(&r.claims)) {
-		v.seen.remove(token)
+		v.seen.Remove(token)
 		return nil
 	}
 	if stale := keys != nil && keys.stale(now); stale != r.claims.flags.has(flagKeysStale) || version != r.claims.denied {
 		renewed := *r
 		renewed.claims.flags = renewed.claims.flags.with(flagKeysStale, stale)
 		renewed.claims.denied = version
-		v.seen.replace(r, &renewed)
+		v.seen.Replace(r, &renewed)
 		r = &renewed
 	}
 	return r
 }
 
 // deniedNow reports whether a verified token is revoked.
-func (v *Verifier) deniedNow(c *Claims, now instant) bool {
+func (v *Verifier) deniedNow(c *Claims, now clock.Instant) bool {
 	names := c.deniedNames()
 	return v.denied.has(&names, c.issuedAt, now)
 }
@@ -61,11 +66,11 @@ func (v *Verifier) record(t *parsed, f finding) *remembered {
 		header: t.header, key: f.key, denied: f.denied,
 		flags: claimFlags(0).with(flagKeysStale, f.keys != nil && f.keys.stale(c.now)).
 			with(flagTenantSession, v.expect.tenantSession(c)),
-		expiresAt: c.expiresAt, notBefore: c.notBefore, issuedAt: c.issuedAt, checked: noInstant,
+		expiresAt: c.expiresAt, notBefore: c.notBefore, issuedAt: c.issuedAt, checked: clock.None,
 	}
 	r.keep(t)
 	if f.key != nil && !t.known {
-		v.headers.put(t.segments.header, t.header)
+		v.headers.Put(t.Segments.Header, t.header)
 	}
 	return r
 }
@@ -86,5 +91,5 @@ func (r *remembered) keep(t *parsed) {
 	}
 	whole.WriteString(t.token)
 	r.whole = whole.String()
-	r.claims.text = r.whole[:size-len(t.token)+len(t.signingInput)]
+	r.claims.text = r.whole[:size-len(t.token)+len(t.SigningInput)]
 }

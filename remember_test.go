@@ -4,8 +4,11 @@ package persauth_test
 
 import (
 	"crypto/ecdh"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -172,4 +175,37 @@ func TestStaleIsToldToThoseWhoAsk(t *testing.T) {
 		assert.True(t, stale.Verification().KeysStale)
 		assert.Equal(t, uint64(1), s.status().Counters.Verified)
 	})
+}
+
+// Two tokens that end alike, which a stranger may write down: neither gets the
+// claims of the other.
+func TestSameEndOtherToken(t *testing.T) {
+	known, forged, keys := twoTokens(t)
+	v, err := persauth.New(persauth.Config{Keys: persauth.StaticKeys([]byte(keys))})
+	require.NoError(t, err)
+	defer v.Close()
+	claims, err := v.Verify(t.Context(), known)
+	require.NoError(t, err)
+
+	for range 2 {
+		got, err := v.Verify(t.Context(), forged)
+		require.ErrorIs(t, err, persauth.ErrAlgorithm)
+		assert.Nil(t, got)
+	}
+	again, err := v.Verify(t.Context(), known)
+	require.NoError(t, err)
+	assert.Same(t, claims, again)
+}
+
+// twoTokens returns a good token, the same with another header, and the keys.
+func twoTokens(t *testing.T) (known, forged, keys string) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	encode := base64.RawURLEncoding.EncodeToString
+	claims := encode([]byte(`{"tenantId":"acme","exp":4102444800}`))
+	input := encode([]byte(`{"alg":"EdDSA","kid":"one"}`)) + "." + claims
+	signature := encode(ed25519.Sign(private, []byte(input)))
+	return input + "." + signature, encode([]byte(`{}`)) + "." + claims + "." + signature,
+		fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"%s"}]}`, encode(public))
 }

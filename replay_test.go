@@ -5,8 +5,6 @@ package persauth_test
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"maps"
 	"net/http"
@@ -264,59 +262,6 @@ func TestReplaysFilledByAWrongClock(t *testing.T) {
 		_ = b.send(b.proof())
 		clock.Advance(2*time.Minute + 15*time.Second)
 		require.NoError(t, b.send(b.proof()), "set back by %v", wrong)
-	}
-}
-
-// Under constant load the memory goes up to what the window holds, and no further.
-func TestReplaysUnderLoad(t *testing.T) {
-	clock := new(persauthtest.Clock)
-	clock.Set(time.Unix(1_900_000_000, 0))
-	const window, perSecond = 90 * time.Second, 20
-	// Forgotten in eighths: at most one more than the window has.
-	store := persauth.NewMemoryReplays(perSecond*(90+90/8+2), window, clock.Now)
-	for second := range 1000 {
-		for i := range perSecond {
-			id := sha256.Sum256([]byte{byte(second >> 8), byte(second), byte(i)})
-			first, err := store.Claim(t.Context(), persauth.UsedProof{ID: id, Subject: [32]byte{byte(i)}, Until: clock.Now().Add(window)})
-			require.NoError(t, err, "second %d", second)
-			require.True(t, first)
-		}
-		clock.Advance(time.Second)
-	}
-}
-
-// A flood takes no more memory than is said: also when each proof is of another
-// subject.
-func TestReplayMemory(t *testing.T) {
-	const limit = 100_000
-	for _, c := range []struct {
-		name     string
-		subjects uint64
-		atMost   uint64 // bytes for each proof
-	}{
-		{"some subjects", 100, 60},
-		{"a subject for each proof", limit, 130},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			clock := new(persauthtest.Clock)
-			clock.Set(time.Unix(1_900_000_000, 0))
-			store := persauth.NewMemoryReplays(limit, 2*time.Minute, clock.Now)
-			before := heapInUse()
-			var held uint64
-			for i := range uint64(2 * limit) {
-				p := persauth.UsedProof{Until: clock.Now().Add(time.Duration(i%120) * time.Second)}
-				binary.BigEndian.PutUint64(p.ID[:], i)
-				binary.BigEndian.PutUint64(p.Subject[:], i%c.subjects)
-				if first, err := store.Claim(t.Context(), p); err == nil && first {
-					held++
-				}
-			}
-			grown := heapInUse() - before
-			assert.EqualValues(t, limit, held)
-			assert.Less(t, grown/limit, c.atMost)
-			t.Logf("%d bytes for each proof", grown/limit)
-			runtime.KeepAlive(store)
-		})
 	}
 }
 

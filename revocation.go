@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
 )
 
 // RevocationPolicy says when PERS is asked whether a token with a good signature
@@ -76,7 +78,7 @@ func (p RevocationPolicy) applies(c *Claims) (maxAge time.Duration, ok bool) {
 		return p.maxAge, true
 	}
 	// Without an iat nobody knows how long a token lives: long, then.
-	short := c.issuedAt != noInstant && c.expiresAt <= c.issuedAt.add(longLived)
+	short := c.issuedAt != clock.None && c.expiresAt <= c.issuedAt.Add(longLived)
 	return autoMaxAge, !short
 }
 
@@ -108,12 +110,12 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	if err != nil && !f.stranger {
 		return nil, err
 	}
-	return v.introspector.ask(ctx, inquiry{v.record(t, f), f.purpose(t, vouched), never, never, f.deadline})
+	return v.introspector.ask(ctx, v.record(t, f), f.purpose(t, vouched), clock.Never, f.deadline)
 }
 
 // fresh reports whether PERS need not be asked again about a remembered token.
-func (v *Verifier) fresh(r *remembered, now instant) bool {
-	if r.claims.checked == noInstant {
+func (v *Verifier) fresh(r *remembered, now clock.Instant) bool {
+	if r.claims.checked == clock.None {
 		return true
 	}
 	renew, _ := v.due(r)
@@ -121,7 +123,7 @@ func (v *Verifier) fresh(r *remembered, now instant) bool {
 }
 
 // recheck is for a remembered token whose verdict is due for renewal.
-func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Claims, error) {
+func (v *Verifier) recheck(ctx context.Context, r *remembered, now clock.Instant) (*Claims, error) {
 	_, due := v.due(r)
 	if now < due {
 		if claims, err := v.upgradeToLocal(r, now); claims != nil || err != nil {
@@ -136,13 +138,13 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now instant) (*Cl
 		defer t.release()
 		return v.anew(ctx, t, v.keys.held(now), now, true)
 	}
-	graceEnd := due.add(v.revocation.grace)
+	graceEnd := due.Add(v.revocation.grace)
 	if now < graceEnd && v.introspector.failing(forRevocation) {
 		v.introspector.later(r, forRevocation) // don't block on a failing backend
 		return v.markInGrace(r), nil
 	}
 	maxAge, _ := v.maxAge(r)
-	claims, err := v.introspector.ask(ctx, inquiry{r, forRevocation, now.add(-maxAge), now, v.graceDeadline(now, graceEnd)})
+	claims, err := v.introspector.ask(ctx, r, forRevocation, now.Add(-maxAge), v.graceDeadline(now, graceEnd))
 	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && v.clock() < graceEnd {
 		return v.markInGrace(r), nil
 	}
@@ -155,9 +157,9 @@ const graceMargin = 250 * time.Millisecond
 
 // graceDeadline returns until when a caller waits for PERS whose token passes by
 // grace: grace that ends during the wait would be none. Zero: for the timeout.
-func (v *Verifier) graceDeadline(now, graceEnd instant) time.Time {
-	left := graceEnd.time().Sub(now.time())
-	if left <= 0 || graceEnd == never {
+func (v *Verifier) graceDeadline(now, graceEnd clock.Instant) time.Time {
+	left := graceEnd.Time().Sub(now.Time())
+	if left <= 0 || graceEnd == clock.Never {
 		return time.Time{}
 	}
 	return time.Now().Add(min(left-min(left/8, graceMargin), v.introspector.timeout))
@@ -166,7 +168,7 @@ func (v *Verifier) graceDeadline(now, graceEnd instant) time.Time {
 // upgradeToLocal verifies a token that PERS vouched for by a key that has come since. PERS'
 // word stays as old as it is, and counts for nothing if the key did not sign the
 // token. Without such a key there are neither claims nor an error.
-func (v *Verifier) upgradeToLocal(r *remembered, now instant) (*Claims, error) {
+func (v *Verifier) upgradeToLocal(r *remembered, now clock.Instant) (*Claims, error) {
 	if r.claims.key != nil {
 		return nil, nil
 	}
@@ -175,7 +177,7 @@ func (v *Verifier) upgradeToLocal(r *remembered, now instant) (*Claims, error) {
 	f := finding{keys: v.keys.held(now), denied: v.denied.version.Load()}
 	err := v.read(t)
 	if err == nil {
-		f.key, err = f.keys.verify(t)
+		f.key, err = t.verifiedBy(f.keys)
 	}
 	if errors.Is(err, ErrUnknownKey) {
 		return nil, nil
@@ -184,11 +186,11 @@ func (v *Verifier) upgradeToLocal(r *remembered, now instant) (*Claims, error) {
 		err = v.check(t, now)
 	}
 	if err != nil {
-		v.seen.remove(r.token())
+		v.seen.Remove(r.token())
 		return nil, err
 	}
 	upgraded := v.vouched(v.record(t, f), r.claims.checked)
-	v.seen.replace(r, upgraded)
+	v.seen.Replace(r, upgraded)
 	return &upgraded.claims, nil
 }
 
@@ -197,24 +199,24 @@ func (v *Verifier) markInGrace(r *remembered) *Claims {
 	if !r.claims.flags.has(flagInGrace) {
 		marked := *r
 		marked.claims.flags |= flagInGrace
-		v.seen.replace(r, &marked)
+		v.seen.Replace(r, &marked)
 		r = &marked
 	}
 	return &r.claims
 }
 
 // applyVerdict draws the conclusion from the answer of PERS to a call about r.
-func (v *Verifier) applyVerdict(r *remembered, asked instant, err error) (*Claims, error) {
+func (v *Verifier) applyVerdict(r *remembered, asked clock.Instant, err error) (*Claims, error) {
 	now := v.clock()
 	switch {
 	case err == nil:
 		renewed := v.vouched(r, asked)
-		v.seen.put(renewed)
+		v.seen.Put(renewed)
 		return &renewed.claims, nil
 	case !errors.Is(err, ErrRejected):
 		return nil, err
 	}
-	v.seen.remove(r.token())
+	v.seen.Remove(r.token())
 	switch {
 	case r.claims.key == nil:
 		return nil, err
@@ -242,35 +244,21 @@ func errRevoked(by string) *Error {
 }
 
 // vouched is r with PERS' word on it, for which it was asked at a time.
-func (v *Verifier) vouched(r *remembered, asked instant) *remembered {
+func (v *Verifier) vouched(r *remembered, asked clock.Instant) *remembered {
 	renewed := *r
 	renewed.claims.flags &^= flagInGrace
 	renewed.claims.checked = asked
 	return &renewed
 }
 
-// vouchedBetween returns the claims of a remembered token for which PERS vouched
-// when it was asked between two times, and later than r says, or nil. Where the key
-// is known now, it has to be what verified the token.
-func (v *Verifier) vouchedBetween(r *remembered, from, to instant) *Claims {
-	if from > to {
-		return nil
-	}
-	is := v.seen.get(r.token())
-	if is == nil || is.claims.key != r.claims.key || is.claims.checked < from || is.claims.checked > to || is.claims.checked <= r.claims.checked {
-		return nil
-	}
-	return &is.claims
-}
-
 // due returns when a new word of PERS on a token should be asked for, and when
 // the one there is will be too old.
-func (v *Verifier) due(r *remembered) (renew, end instant) {
+func (v *Verifier) due(r *remembered) (renew, end clock.Instant) {
 	maxAge, ages := v.maxAge(r)
 	if !ages {
-		return never, never
+		return clock.Never, clock.Never
 	}
-	return r.claims.checked.add(maxAge / 5 * 4), r.claims.checked.add(maxAge)
+	return r.claims.checked.Add(maxAge / 5 * 4), r.claims.checked.Add(maxAge)
 }
 
 // maxAge returns how old PERS' word on a token may get, and whether there has to

@@ -4,7 +4,12 @@ package persauth
 // written down once and used twice: by Verify, which wants an answer, and by
 // Explain, which wants every want and got.
 
-import "time"
+import (
+	"time"
+
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/redact"
+)
 
 // expectation is the part of a Config that tokens are held against. It is
 // immutable.
@@ -12,7 +17,7 @@ type expectation struct {
 	algorithms     map[string]bool
 	algorithmNames string          // the names are for errors
 	remote         map[string]bool // algorithms that only PERS can check
-	types          map[string]bool // in the form of mediaType
+	types          map[string]bool // in the form of MediaType
 	typeNames      string
 	issuer         string
 	audience       string
@@ -61,4 +66,57 @@ func allFailures[T any](rules []rule[T], t *T, e *expectation) error {
 		}
 	}
 	return failed.join()
+}
+
+// headerRules are the checks of a decoded header, in order.
+var headerRules = []rule[jose.Header]{
+	{
+		name: "alg", err: ErrAlgorithm,
+		ok: func(h *jose.Header, e *expectation) bool {
+			return h.Algorithm != nil && e.algorithms[h.Alg] || e.remote[h.Alg]
+		},
+		want: func(_ *jose.Header, e *expectation) string { return "one of " + e.algorithmNames },
+		got: func(h *jose.Header, _ *expectation) string {
+			switch {
+			case h.Alg == "":
+				return "none given"
+			case jose.Symmetric(h.Alg):
+				return redact.Quote(h.Alg) + ", which is symmetric: no public key can check it"
+			}
+			return redact.Quote(h.Alg)
+		},
+	},
+	{
+		name: "typ", err: ErrMalformed,
+		ok:   func(h *jose.Header, e *expectation) bool { return !h.HasTyp || e.types[jose.MediaType(h.Typ)] },
+		want: func(_ *jose.Header, e *expectation) string { return "none, or one of " + e.typeNames },
+		got: func(h *jose.Header, _ *expectation) string {
+			if !h.HasTyp {
+				return "none"
+			}
+			return redact.Quote(h.Typ)
+		},
+	},
+	{
+		// RFC 7515 §4.1.11: an extension that is not understood must be
+		// refused, and none is.
+		name: "crit", err: ErrMalformed,
+		ok:   func(h *jose.Header, _ *expectation) bool { return !h.HasCrit },
+		want: func(*jose.Header, *expectation) string { return "no critical extension" },
+		got:  func(h *jose.Header, _ *expectation) string { return presence(h.HasCrit) },
+	},
+	{
+		// RFC 7797 changes what is signed.
+		name: "b64", err: ErrMalformed,
+		ok:   func(h *jose.Header, _ *expectation) bool { return !h.HasB64 },
+		want: func(*jose.Header, *expectation) string { return "no unencoded payload" },
+		got:  func(h *jose.Header, _ *expectation) string { return presence(h.HasB64) },
+	},
+}
+
+func presence(has bool) string {
+	if has {
+		return "the header has it"
+	}
+	return "none"
 }

@@ -18,10 +18,14 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/redact"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
-// maxSnapshotSize is room for a key set of maxSetSize with white space in it.
-const maxSnapshotSize = 4 * maxSetSize
+// maxSnapshotSize is room for a key set of MaxKeySetSize with white space in it.
+const maxSnapshotSize = 4 * jose.MaxKeySetSize
 
 // snapshot is one such file.
 type snapshot struct {
@@ -50,11 +54,9 @@ type snapshotMeta struct {
 	SHA256  string    `json:"sha256"` // of all the rest, to notice damage
 }
 
-func newSnapshot(path string, a *api) *snapshot {
-	// A project key has far too many bits to be guessed from its hash.
-	sum := sha256.Sum256([]byte("persauth snapshot\x00" + a.projectKey))
-	return &snapshot{path: path, source: a.base + keysPath,
-		tenant: base64.RawURLEncoding.EncodeToString(sum[:12])}
+// newSnapshot is the file at path with the keys of a tenant from an address.
+func newSnapshot(path, source, tenant string) *snapshot {
+	return &snapshot{path: path, source: source, tenant: tenant}
 }
 
 // checkFolder refuses a snapshot that could never be written. One in a folder that is
@@ -76,7 +78,7 @@ func checkFolder(snapshot string) error {
 
 // load returns the key set in the file and when it was fetched. longest is how
 // old it may be, 0 for any age. A file that is not there is no error, and nil.
-func (s *snapshot) load(now instant, longest time.Duration) (*keyIndex, instant, error) {
+func (s *snapshot) load(now clock.Instant, longest time.Duration) (*jose.KeySet, clock.Instant, error) {
 	index, fetched, err := s.read(now, longest)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -88,7 +90,7 @@ func (s *snapshot) load(now instant, longest time.Duration) (*keyIndex, instant,
 	return index, fetched, err
 }
 
-func (s *snapshot) read(now instant, longest time.Duration) (*keyIndex, instant, error) {
+func (s *snapshot) read(now clock.Instant, longest time.Duration) (*jose.KeySet, clock.Instant, error) {
 	file, err := openRegular(s.path)
 	if err != nil {
 		return nil, 0, err
@@ -97,23 +99,23 @@ func (s *snapshot) read(now instant, longest time.Duration) (*keyIndex, instant,
 	if err := checkOwner(file); err != nil {
 		return nil, 0, err
 	}
-	body, err := readLimited(file, maxSnapshotSize)
+	body, err := redact.ReadAll(file, maxSnapshotSize)
 	if err != nil {
 		return nil, 0, err
 	}
 	var content snapshotFile
 	if err := json.Unmarshal(body, &content); err != nil {
-		return nil, 0, fmt.Errorf("it is %w", withoutContent(err))
+		return nil, 0, fmt.Errorf("it is %w", strictjson.Error(err))
 	}
-	fetched := instantOf(content.Meta.Fetched)
+	fetched := clock.Of(content.Meta.Fetched)
 	switch {
 	case content.Meta.SHA256 != content.digest():
 		return nil, 0, errors.New("it is damaged, or no snapshot")
 	case content.Meta.Source != s.source || content.Meta.Tenant != s.tenant:
 		return nil, 0, errors.New("it is of another tenant or another address")
-	case fetched > now.add(maxLeeway):
+	case fetched > now.Add(maxLeeway):
 		return nil, 0, errors.New("it is from the future")
-	case longest > 0 && now >= fetched.add(longest):
+	case longest > 0 && now >= fetched.Add(longest):
 		return nil, 0, errors.New("it is older than keys may get")
 	}
 	set, err := json.Marshal(struct {
@@ -122,7 +124,7 @@ func (s *snapshot) read(now instant, longest time.Duration) (*keyIndex, instant,
 	if err != nil {
 		return nil, 0, err
 	}
-	index, err := parseKeys(set)
+	index, err := jose.ParseKeySet(set)
 	return index, fetched, err
 }
 
@@ -175,9 +177,9 @@ func (s *snapshot) note(err error) {
 }
 
 func (s *snapshot) write(set *keySet) error {
-	content := snapshotFile{Meta: snapshotMeta{Source: s.source, Tenant: s.tenant, Fetched: set.loaded.time()}}
-	for _, key := range set.keys {
-		content.Keys = append(content.Keys, key.raw)
+	content := snapshotFile{Meta: snapshotMeta{Source: s.source, Tenant: s.tenant, Fetched: set.loaded.Time()}}
+	for _, key := range set.Keys {
+		content.Keys = append(content.Keys, key.Raw)
 	}
 	content.Meta.SHA256 = content.digest()
 	body, err := json.Marshal(content, jsontext.WithIndent("  "))

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"iter"
 	"net/http"
-	"slices"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/persapi"
 )
 
 // Status is the state of a [Verifier] at one moment, for a readiness probe or an
@@ -132,8 +135,8 @@ func (v *Verifier) Status() Status {
 	now := v.clock()
 	s := Status{Keys: v.keys.status(now)}
 	s.Ready = v.keys.current.Load().usable(now)
-	s.CachedTokens = v.seen.len()
-	s.Counters.CacheHits = v.seen.found.sum()
+	s.CachedTokens = v.seen.Len()
+	s.Counters.CacheHits = v.seen.Hits.Sum()
 	s.DenyListed = v.denied.len()
 	if v.introspector != nil {
 		s.Remote = v.introspector.status()
@@ -169,14 +172,14 @@ func (v *Verifier) countRefused(err error) {
 }
 
 func (i *introspector) status() RemoteStatus {
-	now := instantOf(i.now())
+	now := clock.Of(i.now())
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	of := func(p purpose) CallStatus {
 		b := i.bulkheads[p]
 		s := CallStatus{Answering: b.answered && !b.failing, Breaker: b.breaker.State().String(), Calls: b.counts}
-		if until := max(i.pausedUntil, b.pausedUntil); until.ahead(now, maxRetryAfter) {
-			s.PausedUntil = until.time()
+		if until := max(i.pausedUntil, b.pausedUntil); until.Ahead(now, persapi.MaxRetryAfter) {
+			s.PausedUntil = until.Time()
 		}
 		if b.err != nil {
 			s.LastError, s.RateLimited = b.err.Error(), statusOf(b.err) == http.StatusTooManyRequests
@@ -186,18 +189,19 @@ func (i *introspector) status() RemoteStatus {
 	return RemoteStatus{UnknownKey: of(forUnknownKey), RemoteAlgorithm: of(forRemoteAlgorithm), Revocation: of(forRevocation)}
 }
 
-func (k *keyring) status(now instant) KeyStatus {
+func (k *keyring) status(now clock.Instant) KeyStatus {
 	s := KeyStatus{Keys: []KeyInfo{}}
 	if set := k.current.Load(); set != nil {
-		for _, key := range set.keys {
-			info := key.KeyInfo
-			info.Algorithms = slices.Clone(info.Algorithms) // the caller may change them
-			s.Keys = append(s.Keys, info)
+		for _, key := range set.Keys {
+			s.Keys = append(s.Keys, publicInfos([]jose.KeyInfo{key.KeyInfo})...)
 		}
-		s.Source, s.Skipped = set.source, slices.Clone(set.skipped)
-		s.Loaded = set.loaded.time()
+		s.Source = set.source
+		if len(set.Skipped) > 0 {
+			s.Skipped = publicInfos(set.Skipped)
+		}
+		s.Loaded = set.loaded.Time()
 		s.Stale = set.stale(now)
-		s.StaleAt, s.ExpiresAt = set.soft.orNever(), set.hard.orNever()
+		s.StaleAt, s.ExpiresAt = set.soft.OrNever(), set.hard.OrNever()
 	}
 	if k.snapshot != nil {
 		if err := k.snapshot.problem(); err != nil {
@@ -207,18 +211,10 @@ func (k *keyring) status(now instant) KeyStatus {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.Refreshing = k.inFlight != nil
-	s.LastAttempt = k.lastAttempt.orZero()
+	s.LastAttempt = k.lastAttempt.OrZero()
 	if k.lastError != nil {
 		s.LastError = k.lastError.Error()
-		s.NextAttempt = instant(k.quiet.Load()).orNever()
+		s.NextAttempt = clock.Instant(k.quiet.Load()).OrNever()
 	}
 	return s
-}
-
-// orNever is time for a Go API, where a time that does not come is zero.
-func (i instant) orNever() time.Time {
-	if i == never {
-		return time.Time{}
-	}
-	return i.orZero()
 }

@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/persauth/persauth/internal/cache"
+	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // Verifier verifies PERS tokens. Make one with [New] and keep it: it is safe for
@@ -18,11 +22,11 @@ import (
 // fast. The zero value is not usable.
 type Verifier struct {
 	expect  *expectation
-	tree    []claimMember
+	tree    []strictjson.Member
 	keys    *keyring
-	clocks  *clock
-	seen    *tokenTable
-	headers *bounded[*header] // by their segment: headers of tokens whose signature held
+	clocks  *clock.Clock
+	seen    *cache.Table[remembered]
+	headers *cache.Bounded[*jose.Header] // by their segment: headers of tokens whose signature held
 
 	introspector *introspector // nil: PERS is not asked about tokens
 	strangers    bool          // PERS is asked about tokens whose key is not at hand
@@ -44,7 +48,7 @@ type Verifier struct {
 // I/O; the keys from PERS are fetched when the first token needs them, or by
 // [Verifier.Warm].
 func New(cfg Config) (*Verifier, error) {
-	clocks := newClock(cfg.Now)
+	clocks := clock.New(cfg.Now)
 	cfg = cfg.defaults()
 	tree, wrongNames := claimTree(cfg.ClaimNames)
 	proofs, wrongDPoP := cfg.proofs(clocks)
@@ -58,8 +62,8 @@ func New(cfg Config) (*Verifier, error) {
 		tree:       tree,
 		keys:       keys,
 		clocks:     clocks,
-		seen:       newTokenTable(cfg.CacheTokens),
-		headers:    newBounded[*header](rememberedHeaders),
+		seen:       cache.NewTable(cfg.CacheTokens, (*remembered).token),
+		headers:    cache.NewBounded[*jose.Header](rememberedHeaders),
 		revocation: cfg.Revocation,
 		denied:     newDenyList(clocks),
 		sources:    cfg.TokenSources,
@@ -110,7 +114,7 @@ func (v *Verifier) VerifyWithoutProof(ctx context.Context, token string) (*Claim
 }
 
 // verify answers for a token, of which r is remembered. r and keys may be nil.
-func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys *keySet, now instant) (*Claims, error) {
+func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys *keySet, now clock.Instant) (*Claims, error) {
 	switch {
 	case r == nil:
 		t := v.take(token)
@@ -124,7 +128,7 @@ func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys
 
 // anew decides on a token: by the keys where that is possible, and by the word
 // of PERS where it is needed. vouched: PERS has accepted the token before.
-func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instant, vouched bool) (*Claims, error) {
+func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now clock.Instant, vouched bool) (*Claims, error) {
 	f, err := v.local(ctx, t, keys, now)
 	if err != nil && !f.stranger {
 		return nil, err
@@ -132,10 +136,10 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now instan
 	r := v.record(t, f)
 	maxAge, ask := v.maxAge(r)
 	if v.introspector == nil || !ask && !v.refusedByPERS(&r.claims) {
-		v.seen.put(r)
+		v.seen.Put(r)
 		return &r.claims, nil
 	}
-	claims, err := v.introspector.ask(ctx, inquiry{r, f.purpose(t, vouched), now.add(-maxAge), now, f.deadline})
+	claims, err := v.introspector.ask(ctx, r, f.purpose(t, vouched), now.Add(-maxAge), f.deadline)
 	if f.stranger && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 		if late := v.byLateKeys(t, f); late != nil {
 			return late, nil
@@ -151,7 +155,7 @@ func (v *Verifier) byLateKeys(t *parsed, f finding) *Claims {
 	if keys == f.keys || !keys.usable(now) {
 		return nil
 	}
-	key, err := keys.verify(t)
+	key, err := t.verifiedBy(keys)
 	if err != nil || v.check(t, now) != nil {
 		return nil
 	}
@@ -160,14 +164,14 @@ func (v *Verifier) byLateKeys(t *parsed, f finding) *Claims {
 	if _, ask := v.maxAge(r); ask || v.refusedByPERS(&r.claims) {
 		return nil
 	}
-	v.seen.put(r)
+	v.seen.Put(r)
 	return &r.claims
 }
 
 // finding is what the keys at hand say of a token.
 type finding struct {
 	keys *keySet
-	key  *publicKey // the one that signed it
+	key  *jose.Key // the one that signed it
 	// stranger: no key at hand can say, and nothing else speaks against the
 	// token. Then PERS may be asked.
 	stranger bool
@@ -183,14 +187,14 @@ func (f *finding) purpose(t *parsed, vouched bool) purpose {
 	switch {
 	case !f.stranger || vouched:
 		return forRevocation
-	case t.header.algorithm == nil:
+	case t.header.Algorithm == nil:
 		return forRemoteAlgorithm
 	}
 	return forUnknownKey
 }
 
 // local applies all checks that need no word of PERS on the token.
-func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now instant) (finding, error) {
+func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now clock.Instant) (finding, error) {
 	f := finding{keys: keys, denied: v.denied.version.Load()}
 	if err := v.read(t); err != nil {
 		return f, err
@@ -204,11 +208,11 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		f.deadline = time.Now().Add(v.keys.times.timeout)
 		var err error
 		if keys, err = v.keys.settle(ctx, keys); err != nil {
-			return f, withKeyID(err, t.header.kid)
+			return f, withKeyID(err, t.header.Kid)
 		}
 		f.keys, now = keys, v.clock()
 	}
-	key, err := keys.verify(t)
+	key, err := t.verifiedBy(keys)
 	if errors.Is(err, ErrUnknownKey) {
 		// What follows costs a request to PERS, so what can be refused for
 		// free is refused first, on the word of claims that nobody vouches for.
@@ -220,7 +224,7 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now insta
 		}
 		key, f.keys, err = v.findKey(ctx, t, keys, err, f.deadline)
 		now = v.clock()
-		f.stranger = (v.strangers && f.keys != nil || t.header.algorithm == nil) &&
+		f.stranger = (v.strangers && f.keys != nil || t.header.Algorithm == nil) &&
 			(errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
 	}
 	f.key = key
@@ -253,9 +257,9 @@ func (v *Verifier) InsecureVerifySignatureOnly(ctx context.Context, token string
 	}
 	keys, err := v.keys.settle(ctx, v.keys.held(v.clock()))
 	if err != nil {
-		return nil, withKeyID(err, t.header.kid)
+		return nil, withKeyID(err, t.header.Kid)
 	}
-	_, err = keys.verify(t)
+	_, err = t.verifiedBy(keys)
 	if errors.Is(err, ErrUnknownKey) {
 		_, _, err = v.findKey(ctx, t, keys, err, time.Now().Add(v.keys.times.timeout))
 	}
@@ -282,15 +286,15 @@ func (v *Verifier) Close() {
 	}
 }
 
-func (v *Verifier) clock() instant { return v.clocks.instant() }
+func (v *Verifier) clock() clock.Instant { return v.clocks.Instant() }
 
 // parsed is a token in its parts, none of them verified. It comes from a pool
 // with room for all that is decoded on the way, and goes back to it: nothing in
 // it may be used after release.
 type parsed struct {
-	segments
+	jose.Segments
 	token   string
-	header  *header
+	header  *jose.Header
 	known   bool // the header is already remembered
 	payload []byte
 	sig     []byte
@@ -310,127 +314,91 @@ func (v *Verifier) take(token string) *parsed {
 }
 
 func (t *parsed) release() {
-	t.segments, t.token, t.header, t.known = segments{}, "", nil, false
+	t.Segments, t.token, t.header, t.known = jose.Segments{}, "", nil, false
 	t.payload, t.sig, t.claims = nil, nil, candidate{lists: t.claims.lists}
 	parsedPool.Put(t)
 }
 
 // read takes the token apart and applies all rules that need no key.
 func (v *Verifier) read(t *parsed) (err error) {
-	if err := checkSize(t.token); err != nil {
-		return err
+	if err := jose.CheckSize(t.token); err != nil {
+		return joseErr(err)
 	}
-	if t.segments, err = split(t.token); err != nil {
-		return err
+	if t.Segments, err = jose.Split(t.token); err != nil {
+		return joseErr(err)
 	}
 	t.room = slices.Grow(t.room, 2*len(t.token))
-	if t.header, t.known = v.headers.get(t.segments.header); !t.known {
-		if t.header, err = decodeHeader(t.segments.header); err != nil {
-			return err
+	if t.header, t.known = v.headers.Get(t.Segments.Header); !t.known {
+		if t.header, err = jose.DecodeHeader(t.Segments.Header); err != nil {
+			return joseErr(err)
 		}
 		if err := firstFailure(headerRules, t.header, v.expect); err != nil {
-			return withKeyID(err, t.header.kid)
+			return withKeyID(err, t.header.Kid)
 		}
 	}
-	return withKeyID(t.decode(), t.header.kid)
+	return withKeyID(joseErr(t.decode()), t.header.Kid)
 }
 
 // decode undoes the base64url of the signature and of the payload.
 func (t *parsed) decode() (err error) {
-	if t.sig, err = decodeSegment(t.room, t.signature, "signature"); err != nil {
+	if t.sig, err = jose.DecodeSegment(t.room, t.Signature, "signature"); err != nil {
 		return err
 	}
-	t.payload, err = decodeSegment(t.sig[len(t.sig):], t.segments.payload, "payload")
+	t.payload, err = jose.DecodeSegment(t.sig[len(t.sig):], t.Segments.Payload, "payload")
 	return err
 }
 
 // input returns the signing input, in a form that the standard library takes.
 func (t *parsed) input() []byte {
-	return append(t.payload[len(t.payload):], t.signingInput...)
+	return append(t.payload[len(t.payload):], t.SigningInput...)
 }
 
-// verify finds the key that signed t. The error is ErrUnknownKey when the set,
-// which may be nil, has no key that the token can mean.
-func (s *keySet) verify(t *parsed) (*publicKey, error) {
-	if s == nil {
-		return nil, withKeyID(&Error{Check: "key", Want: "a key set", Got: "none yet", Err: ErrUnknownKey}, t.header.kid)
+// verifiedBy finds the key of the set, which may be nil, that signed t. The error is
+// ErrUnknownKey when the set has no key that the token can mean.
+func (t *parsed) verifiedBy(keys *keySet) (*jose.Key, error) {
+	if keys == nil {
+		return nil, withKeyID(&Error{Check: "key", Want: "a key set", Got: "none yet", Err: ErrUnknownKey}, t.header.Kid)
 	}
-	if t.header.algorithm == nil {
-		return nil, withKeyID(&Error{Check: "key", Want: "a key at hand", Got: "a symmetric algorithm, which only PERS can check", Err: ErrUnknownKey}, t.header.kid)
-	}
-	keys, known := s.candidates(t.header)
-	if !known {
-		return nil, s.unknownKey(t.header)
-	}
-	if len(keys) == 0 {
-		return nil, withKeyID(&Error{Check: "alg", Want: "one of " + strings.Join(s.byID[t.header.kid][0].Algorithms, ", ") +
-			", which the key is for", Got: quoted(t.header.alg), Err: ErrAlgorithm}, t.header.kid)
-	}
-	input := t.input()
-	for _, key := range keys {
-		if !t.header.algorithm.verify(key.public, input, t.sig) {
-			continue
-		}
-		if key.gone.Load() {
-			// It left while we looked: ask the set that has come instead.
-			return nil, s.unknownKey(t.header)
-		}
-		return key, nil
-	}
-	return nil, withKeyID(&Error{Check: "signature", Want: "one by the key that the token names", Got: "another", Err: ErrSignature}, t.header.kid)
-}
-
-func (s *keySet) unknownKey(h *header) error {
-	e := &Error{Check: "key", Want: fmt.Sprintf("one of the %d keys at hand", len(s.keys)), Got: "another kid", Err: ErrUnknownKey}
-	if !h.hasKid {
-		e.Want, e.Got = "a kid, or exactly one key for "+h.alg, fmt.Sprintf("no kid, and %d keys for it", len(s.byAlg[h.alg]))
-	}
-	return withKeyID(e, h.kid)
+	key, err := keys.Verify(t.header, t.input(), t.sig)
+	return key, withKeyID(joseErr(err), t.header.Kid)
 }
 
 // findKey looks for a key that is not at hand: in the key set of PERS as it is
 // now. unknown is returned where it is not there either.
-func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown error, deadline time.Time) (*publicKey, *keySet, error) {
-	if t.header.algorithm == nil {
+func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown error, deadline time.Time) (*jose.Key, *keySet, error) {
+	if t.header.Algorithm == nil {
 		return nil, keys, unknown // no key set will ever have it
 	}
+	if v.strangers && keys != nil {
+		// Half of the time is for the verdict that is asked for after this. The
+		// refresh goes on, and its key counts also when it comes later.
+		deadline = deadline.Add(-v.keys.times.timeout / 2)
+	} else {
+		deadline = deadline.Add(lastMoment) // the refresh ends by itself, and says why
+	}
+	waiting, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	// Twice, because a refresh that was under way already may have been
 	// answered before the key came.
-	for i := range 2 {
-		until := deadline
-		switch {
-		case v.strangers && keys != nil:
-			// Half of the time is for the verdict that is asked for after this. The
-			// refresh goes on, and its key counts also when it comes later.
-			until = deadline.Add(-v.keys.times.timeout / 2)
-		case i == 0:
-			until = deadline.Add(lastMoment) // the refresh ends by itself, and says why
-		}
-		newer, unavailable := v.renewUntil(ctx, keys, until)
+	for range 2 {
+		newer, unavailable := v.keys.renew(waiting, keys)
 		if newer != nil && newer != keys {
 			keys = newer
-			key, err := keys.verify(t)
+			key, err := t.verifiedBy(keys)
 			if !errors.Is(err, ErrUnknownKey) {
 				return key, keys, err
 			}
 			unknown = err
 		}
 		if unavailable != nil {
-			return nil, keys, withKeyID(unavailable, t.header.kid)
+			return nil, keys, withKeyID(unavailable, t.header.Kid)
 		}
 	}
 	return nil, keys, unknown
 }
 
-// renewUntil asks for newer keys, and waits until a time at most.
-func (v *Verifier) renewUntil(ctx context.Context, keys *keySet, until time.Time) (*keySet, error) {
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	return v.keys.renew(ctx, keys)
-}
-
 // check reads the claims into t and applies every rule to them.
-func (v *Verifier) check(t *parsed, now instant) error {
+func (v *Verifier) check(t *parsed, now clock.Instant) error {
 	err := t.claims.decode(t.payload, v.tree, now)
 	if err == nil {
 		rules := claimRules
@@ -444,7 +412,7 @@ func (v *Verifier) check(t *parsed, now instant) error {
 			err = errRevoked("this service")
 		}
 	}
-	return withKeyID(err, t.header.kid)
+	return withKeyID(err, t.header.Kid)
 }
 
 // withKeyID adds the kid to an error, and to each of several that are joined.

@@ -5,6 +5,7 @@ package persauth
 import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // verifyResponse is the response of PERS. Members that we do not know are ignored.
@@ -29,7 +30,7 @@ var payloadFields = [...]claimField{fieldSubject, fieldTenant, fieldBusiness, fi
 // token is the tenant's: the token's own claims are a stranger's.
 func (i *introspector) validate(body []byte, own *Claims, namesTenant bool) error {
 	var v verifyResponse
-	if err := strictObject(body, &v); err != nil {
+	if err := strictjson.Object(body, &v); err != nil {
 		return mismatch("a verdict", "something else")
 	}
 	if v.Valid == nil {
@@ -61,7 +62,7 @@ func (i *introspector) validate(body []byte, own *Claims, namesTenant bool) erro
 
 // comparePayload holds the claims of a payload against the token's own, and
 // returns which of all claims it has.
-func (c *Claims) comparePayload(payload jsontext.Value, tree []claimMember) (there map[claimField]bool, err error) {
+func (c *Claims) comparePayload(payload jsontext.Value, tree []strictjson.Member) (there map[claimField]bool, err error) {
 	var theirs candidate
 	if err := theirs.decode(payload, tree, 0); err != nil {
 		return nil, mismatch("the token's payload", "something else")
@@ -90,7 +91,7 @@ func (c *Claims) comparePayload(payload jsontext.Value, tree []claimMember) (the
 
 // presentFields notes which claims an object, read beside the tree of names, has,
 // in whatever form: also as null, which is no value that the token can have.
-func presentFields(there map[claimField]bool, object jsontext.Value, tree []claimMember) error {
+func presentFields(there map[claimField]bool, object jsontext.Value, tree []strictjson.Member) error {
 	var members map[string]jsontext.Value
 	if object.Kind() == '{' {
 		if err := json.Unmarshal(object, &members); err != nil {
@@ -98,12 +99,12 @@ func presentFields(there map[claimField]bool, object jsontext.Value, tree []clai
 		}
 	}
 	for _, m := range tree {
-		switch value, ok := members[m.name]; {
+		switch value, ok := members[m.Name]; {
 		case !ok && object.Kind() == '{':
-		case m.inner == nil:
-			there[m.field] = true
+		case m.Inner == nil:
+			there[claimField(m.Field)] = true
 		default:
-			if err := presentFields(there, value, m.inner); err != nil {
+			if err := presentFields(there, value, m.Inner); err != nil {
 				return err
 			}
 		}

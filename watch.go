@@ -7,6 +7,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
 )
 
 // watchInterval is how often watched tokens are looked at. One timer serves all of
@@ -46,16 +48,16 @@ type watched struct {
 }
 
 // ended returns why the token is no longer good, or nil.
-func (v *Verifier) ended(w *watched, now instant) error {
+func (v *Verifier) ended(w *watched, now clock.Instant) error {
 	c := w.claims
 	kid := ""
 	if c.header != nil {
-		kid = c.header.kid
+		kid = c.header.Kid
 	}
 	if end := c.end(v.expect); now >= end {
 		return withKeyID(&Error{Check: "exp", Want: "a token that has not expired", Got: c.expiresAt.String(), Err: ErrExpired}, kid)
 	}
-	if c.key != nil && c.key.gone.Load() {
+	if c.key != nil && c.key.Retired.Load() {
 		return withKeyID(&Error{Check: "key", Want: "a key of the key set", Got: "one that has left it", Err: ErrUnknownKey}, kid)
 	}
 	if version := v.denied.version.Load(); version != w.denied {

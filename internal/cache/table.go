@@ -1,4 +1,4 @@
-package persauth
+package cache
 
 // The memory of verified tokens. A look-up takes no lock and touches few lines of
 // memory, because it is all that most requests cost; see docs/performance.md.
@@ -20,36 +20,37 @@ const (
 	hashedTail = 32
 )
 
-// tokenTable remembers verified tokens. It keeps at least the most recently used
+// Table remembers verified tokens. It keeps at least the most recently used
 // ones, as many as it was made for, and at most two and a half times as many,
 // without a goroutine to tidy up: it forgets a generation at a time. Safe for
 // concurrent use.
 //
 // The hash only says where to look. A stranger may write down a token that has
 // the hash of another, so all of a token is compared before it is found.
-type tokenTable struct {
-	seed   maphash.Seed
-	shards []tableShard
-	found  *tally // calls of get that found something
+type Table[E any] struct {
+	seed    maphash.Seed
+	shards  []tableShard[E]
+	tokenOf func(*E) string // the token of what is remembered of it
+	Hits    *stripedCounter // calls of get that found something
 }
 
 // tableShard is a part of the table that is filled, and grows old, by itself.
-type tableShard struct {
-	held  atomic.Pointer[generations] // nil: none yet
-	mu    sync.Mutex                  // held to write
-	limit int                         // entries in a generation
-	_     [40]byte                    // what others write is on another cache line
+type tableShard[E any] struct {
+	held  atomic.Pointer[generations[E]] // nil: none yet
+	mu    sync.Mutex                     // held to write
+	limit int                            // entries in a generation
+	_     [40]byte                       // what others write is on another cache line
 }
 
 // generations are a shard's entries: when the current generation is full it
 // becomes the previous one, and the one before that is dropped. They are replaced
 // together, so that a reader never sees the one without the other.
-type generations struct{ current, previous *generation }
+type generations[E any] struct{ current, previous *generation[E] }
 
 // generation is a hash table with open addressing that never grows, and in which
 // a slot keeps its hash for good, so that it can be read without a lock.
-type generation struct {
-	slots []slot
+type generation[E any] struct {
+	slots []slot[E]
 	used  int          // slots with a hash; guarded by the shard's mu
 	live  atomic.Int64 // slots with a token
 }
@@ -59,16 +60,16 @@ type generation struct {
 //
 // The token is what it is in the other place, too. It stands here so that the
 // processor can fetch both at the same time.
-type slot struct {
+type slot[E any] struct {
 	hash  atomic.Uint64 // zero: free
 	token string
-	what  atomic.Pointer[remembered] // nil: free, or removed
+	what  atomic.Pointer[E] // nil: free, or removed
 }
 
-// newTokenTable makes a table for at least size tokens. Each shard takes its
+// NewTable makes a table for at least size tokens. Each shard takes its
 // memory when its first token comes.
-func newTokenTable(size int) *tokenTable {
-	t := &tokenTable{seed: maphash.MakeSeed(), shards: make([]tableShard, max(size/shardSize, 1)), found: newTally()}
+func NewTable[E any](size int, token func(*E) string) *Table[E] {
+	t := &Table[E]{tokenOf: token, seed: maphash.MakeSeed(), shards: make([]tableShard[E], max(size/shardSize, 1)), Hits: newStripedCounter()}
 	limit := max(size, 1)
 	if n := len(t.shards); n > 1 {
 		limit = size/n + size/n/4
@@ -81,19 +82,19 @@ func newTokenTable(size int) *tokenTable {
 
 // hash returns the hash of a token, and of those with the same end. It is never
 // zero.
-func (t *tokenTable) hash(token string) uint64 {
+func (t *Table[E]) hash(token string) uint64 {
 	return maphash.String(t.seed, token[max(len(token)-hashedTail, 0):]) | 1
 }
 
 // shard returns where a hash belongs. It uses up the upper bits of the hash, and
 // the position in the shard those that are left over.
-func (t *tokenTable) shard(hash uint64) *tableShard {
+func (t *Table[E]) shard(hash uint64) *tableShard[E] {
 	i, _ := bits.Mul64(hash, uint64(len(t.shards)))
 	return &t.shards[i]
 }
 
 // position returns where in a generation the search for a hash begins.
-func (t *tokenTable) position(hash uint64, g *generation) uint64 {
+func (t *Table[E]) position(hash uint64, g *generation[E]) uint64 {
 	_, rest := bits.Mul64(hash, uint64(len(t.shards)))
 	i, _ := bits.Mul64(rest, uint64(len(g.slots)))
 	return i
@@ -102,7 +103,7 @@ func (t *tokenTable) position(hash uint64, g *generation) uint64 {
 // find returns the slot of a token, or the free one where it would go: there is
 // always one. A reader must not look into that, because a writer may be about to
 // fill it. Tokens that share a hash stand in slots of their own.
-func (t *tokenTable) find(g *generation, hash uint64, token string) (found *slot, free bool) {
+func (t *Table[E]) find(g *generation[E], hash uint64, token string) (found *slot[E], free bool) {
 	for i := t.position(hash, g); ; i++ {
 		if i == uint64(len(g.slots)) {
 			i = 0
@@ -120,7 +121,7 @@ func (t *tokenTable) find(g *generation, hash uint64, token string) (found *slot
 }
 
 // in returns what a generation, which may be nil, remembers of a token.
-func (t *tokenTable) in(g *generation, hash uint64, token string) *remembered {
+func (t *Table[E]) in(g *generation[E], hash uint64, token string) *E {
 	if g == nil {
 		return nil
 	}
@@ -131,8 +132,8 @@ func (t *tokenTable) in(g *generation, hash uint64, token string) *remembered {
 	return s.what.Load()
 }
 
-// get returns what is remembered of a token, or nil.
-func (t *tokenTable) get(token string) *remembered {
+// Get returns what is remembered of a token, or nil.
+func (t *Table[E]) Get(token string) *E {
 	hash := t.hash(token)
 	s := t.shard(hash)
 	held := s.held.Load()
@@ -146,14 +147,14 @@ func (t *tokenTable) get(token string) *remembered {
 		}
 	}
 	if r != nil {
-		t.found.add()
+		t.Hits.add()
 	}
 	return r
 }
 
 // promote brings a token of the previous generation into the current one, and
 // returns what is remembered of it: that may be newer, or nothing, by now.
-func (t *tokenTable) promote(s *tableShard, hash uint64, token string) *remembered {
+func (t *Table[E]) promote(s *tableShard[E], hash uint64, token string) *E {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, old := t.lookUp(s, hash, token)
@@ -165,7 +166,7 @@ func (t *tokenTable) promote(s *tableShard, hash uint64, token string) *remember
 
 // lookUp returns what is remembered of a token, and whether only the previous
 // generation does so. The caller holds the shard's mu.
-func (t *tokenTable) lookUp(s *tableShard, hash uint64, token string) (r *remembered, old bool) {
+func (t *Table[E]) lookUp(s *tableShard[E], hash uint64, token string) (r *E, old bool) {
 	held := s.held.Load()
 	if held == nil {
 		return nil, false
@@ -177,42 +178,42 @@ func (t *tokenTable) lookUp(s *tableShard, hash uint64, token string) (r *rememb
 	return r, r != nil
 }
 
-// put remembers r in place of what was remembered of its token.
-func (t *tokenTable) put(r *remembered) {
-	hash := t.hash(r.token())
+// Put remembers r in place of what was remembered of its token.
+func (t *Table[E]) Put(r *E) {
+	hash := t.hash(t.tokenOf(r))
 	s := t.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.set(s, hash, r)
 }
 
-// replace is put where old is still what is remembered of the token, which is the
+// Replace is put where old is still what is remembered of the token, which is the
 // same, and otherwise does nothing: something newer came, or it was removed.
-func (t *tokenTable) replace(old, r *remembered) {
-	hash := t.hash(r.token())
+func (t *Table[E]) Replace(old, r *E) {
+	hash := t.hash(t.tokenOf(r))
 	s := t.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if is, _ := t.lookUp(s, hash, r.token()); is == old && old != nil {
+	if is, _ := t.lookUp(s, hash, t.tokenOf(r)); is == old && old != nil {
 		t.set(s, hash, r)
 	}
 }
 
 // set puts r into the current generation, into a new one if that is full. The
 // caller holds the shard's mu.
-func (t *tokenTable) set(s *tableShard, hash uint64, r *remembered) {
+func (t *Table[E]) set(s *tableShard[E], hash uint64, r *E) {
 	if s.held.Load() == nil {
 		s.next(nil)
 	}
 	g := s.held.Load().current
-	to, free := t.find(g, hash, r.token())
+	to, free := t.find(g, hash, t.tokenOf(r))
 	if free && g.used == s.limit {
 		s.next(g)
 		g = s.held.Load().current
-		to, _ = t.find(g, hash, r.token())
+		to, _ = t.find(g, hash, t.tokenOf(r))
 	}
 	if free {
-		to.token = r.token()
+		to.token = t.tokenOf(r)
 	}
 	if to.what.Swap(r) == nil {
 		g.live.Add(1)
@@ -225,12 +226,12 @@ func (t *tokenTable) set(s *tableShard, hash uint64, r *remembered) {
 
 // next begins a generation after full, of which no more than two thirds of the
 // slots will be used.
-func (s *tableShard) next(full *generation) {
-	s.held.Store(&generations{&generation{slots: make([]slot, s.limit+s.limit/2+1)}, full})
+func (s *tableShard[E]) next(full *generation[E]) {
+	s.held.Store(&generations[E]{&generation[E]{slots: make([]slot[E], s.limit+s.limit/2+1)}, full})
 }
 
-// remove forgets a token.
-func (t *tokenTable) remove(token string) {
+// Remove forgets a token.
+func (t *Table[E]) Remove(token string) {
 	hash := t.hash(token)
 	s := t.shard(hash)
 	s.mu.Lock()
@@ -239,7 +240,7 @@ func (t *tokenTable) remove(token string) {
 	if held == nil {
 		return
 	}
-	for _, g := range []*generation{held.current, held.previous} {
+	for _, g := range []*generation[E]{held.current, held.previous} {
 		if t.in(g, hash, token) != nil {
 			in, _ := t.find(g, hash, token)
 			in.what.Store(nil)
@@ -248,8 +249,8 @@ func (t *tokenTable) remove(token string) {
 	}
 }
 
-// len counts the tokens, those of the older generations included.
-func (t *tokenTable) len() int {
+// Len counts the tokens, those of the older generations included.
+func (t *Table[E]) Len() int {
 	var n int64
 	for i := range t.shards {
 		if held := t.shards[i].held.Load(); held != nil {

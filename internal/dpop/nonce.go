@@ -1,4 +1,4 @@
-package persauth
+package dpop
 
 // Nonces keep proofs from being made in advance (RFC 9449 §8, §9).
 

@@ -1,4 +1,4 @@
-package persauth
+package cache
 
 // A bounded memory for what is looked at now and then: headers, the keys of
 // proofs, what PERS refused. The one for verified tokens is in table.go.
@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// bounded remembers values under strings. It keeps at least the most recently
+// Bounded remembers values under strings. It keeps at least the most recently
 // used entries and at most twice as many, needs no goroutine to tidy up, and
 // forgets the oldest all at once, so that no caller ever waits for a sweep. Safe
 // for concurrent use.
@@ -16,7 +16,7 @@ import (
 // When the current generation is full it becomes the previous one, and the one
 // before that is dropped. What is asked for in the previous one comes back into the
 // current one.
-type bounded[V any] struct {
+type Bounded[V any] struct {
 	limit int // entries in a generation
 
 	mu   sync.RWMutex
@@ -25,13 +25,13 @@ type bounded[V any] struct {
 
 type entries[V any] struct{ current, previous map[string]V }
 
-// newBounded makes a memory for at least size entries.
-func newBounded[V any](size int) *bounded[V] {
-	return &bounded[V]{limit: size, held: &entries[V]{current: make(map[string]V)}}
+// NewBounded makes a memory for at least size entries.
+func NewBounded[V any](size int) *Bounded[V] {
+	return &Bounded[V]{limit: size, held: &entries[V]{current: make(map[string]V)}}
 }
 
-// get returns what is remembered under key.
-func (b *bounded[V]) get(key string) (V, bool) {
+// Get returns what is remembered under key.
+func (b *Bounded[V]) Get(key string) (V, bool) {
 	b.mu.RLock()
 	v, ok := b.held.current[key]
 	old := false
@@ -48,7 +48,7 @@ func (b *bounded[V]) get(key string) (V, bool) {
 // promote brings an entry of the previous generation into the current one, and
 // returns it: or a newer one that has come, or none where it was removed, in the
 // meantime.
-func (b *bounded[V]) promote(key string) (V, bool) {
+func (b *Bounded[V]) promote(key string) (V, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if v, newer := b.held.current[key]; newer {
@@ -61,8 +61,8 @@ func (b *bounded[V]) promote(key string) (V, bool) {
 	return v, still
 }
 
-// put remembers value under key in place of what was there.
-func (b *bounded[V]) put(key string, value V) {
+// Put remembers value under key in place of what was there.
+func (b *Bounded[V]) Put(key string, value V) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.set(key, value)
@@ -71,23 +71,23 @@ func (b *bounded[V]) put(key string, value V) {
 // set puts an entry into the current generation, a new one if it was full. It keeps
 // a copy of the key, which may be a part of some token, good or not. The caller
 // holds mu.
-func (b *bounded[V]) set(key string, value V) {
+func (b *Bounded[V]) set(key string, value V) {
 	if len(b.held.current) >= b.limit {
 		b.held.current, b.held.previous = make(map[string]V), b.held.current
 	}
 	b.held.current[strings.Clone(key)] = value
 }
 
-// remove forgets what is remembered under key.
-func (b *bounded[V]) remove(key string) {
+// Remove forgets what is remembered under key.
+func (b *Bounded[V]) Remove(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.held.current, key)
 	delete(b.held.previous, key)
 }
 
-// len counts the entries, those of the older generation included.
-func (b *bounded[V]) len() int {
+// Len counts the entries, those of the older generation included.
+func (b *Bounded[V]) Len() int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return len(b.held.current) + len(b.held.previous)

@@ -1,42 +1,17 @@
-package persauth
+package dpop
 
 // Proofs that were used (RFC 9449 §11.1).
 
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/persauth/persauth/internal/clock"
 )
-
-// ReplayStore remembers which proofs were used. Instances that share one accept
-// each proof once between them; verifiers that the same request passes one after
-// the other must not share one. It must be safe for concurrent use, and fast: a
-// request waits for it.
-type ReplayStore interface {
-	// Claim stores p.ID until p.Until or longer, and reports whether it was not
-	// stored yet: of concurrent calls with one ID exactly one is the first. An
-	// error refuses the proof with ErrUnavailable. A store whose clock is set
-	// forward and back must not forget for that.
-	Claim(ctx context.Context, p UsedProof) (first bool, err error)
-}
-
-// UsedProof is what a [ReplayStore] stores of a proof that passed all other checks.
-type UsedProof struct {
-	// ID is the SHA-256 digest of the client's key and the proof's "jti".
-	ID [sha256.Size]byte
-	// Subject is the SHA-256 digest of the token's tenant and "sub", or of its
-	// tenant and "cnf.jkt" where there is no "sub". A store should bound how much
-	// one subject stores: a client can make any number of keys and get tokens for
-	// them, but not as many accounts. The digest hides neither of the two from
-	// someone who can guess them.
-	Subject [sha256.Size]byte
-	// Until is the time after which no instance accepts the proof any more.
-	Until time.Time
-}
 
 const (
 	// replaySpans is in how many parts ids are forgotten.
@@ -51,7 +26,7 @@ var (
 	errSubjectsFull = errors.New("the token's subject has its share of the memory of used proofs: a sixteenth of DPoP.MaxReplays")
 )
 
-// memoryReplays is a ReplayStore for one instance. When it is full it refuses
+// Memory is a Store for one instance. When it is full it refuses
 // new ids: to forget one before its time would let its proof be used again. One
 // subject cannot fill it.
 //
@@ -60,13 +35,13 @@ var (
 // forward makes nothing forgotten, and one that is set back keeps nothing for
 // longer. When the clock is set back to a time whose ids are gone, new ids of that
 // time are refused: nobody can tell any more whether they were used.
-type memoryReplays struct {
-	limit, share int     // in all, and for one subject
-	window, span instant // how long ids are kept, and how coarsely
+type Memory struct {
+	limit, share int           // in all, and for one subject
+	window, span clock.Instant // how long ids are kept, and how coarsely
 
 	mu     sync.Mutex
-	watch  stopwatch
-	spans  map[instant]*replaySpan // by the number of the span of the wall clock at whose begin they are over
+	watch  clock.Stopwatch
+	spans  map[clock.Instant]*replaySpan // by the number of the span of the wall clock at whose begin they are over
 	length int
 	gone   spanRanges // of the ids that are forgotten
 }
@@ -78,24 +53,26 @@ type replayDigest [16]byte
 // replaySpan holds the ids that are forgotten together. It counts per subject, so
 // that the counts go with them: there are never more subjects than ids.
 type replaySpan struct {
-	until    instant // by the stopwatch
+	until    clock.Instant // by the stopwatch
 	ids      map[replayDigest]struct{}
 	subjects map[replayDigest]int
 }
 
-// newMemoryReplays makes a memory for ids that are to be kept for window at most.
-func newMemoryReplays(limit int, window time.Duration, c *clock) *memoryReplays {
-	span := instant(window.Microseconds()/replaySpans + 1)
-	return &memoryReplays{limit: limit, share: max(1, limit/subjectShare), window: instant(window.Microseconds()), span: span,
-		watch: newStopwatch(c), spans: make(map[instant]*replaySpan)}
+// NewMemory makes a memory for ids that are to be kept for window at most.
+func NewMemory(limit int, window time.Duration, c *clock.Clock) *Memory {
+	span := clock.Instant(window.Microseconds()/replaySpans + 1)
+	return &Memory{limit: limit, share: max(1, limit/subjectShare), window: clock.Instant(window.Microseconds()), span: span,
+		watch: clock.NewStopwatch(c), spans: make(map[clock.Instant]*replaySpan)}
 }
 
-func (m *memoryReplays) Claim(_ context.Context, p UsedProof) (bool, error) {
+// Claim stores p.ID until p.Until or longer, and reports whether it was not stored
+// yet: of concurrent calls with one ID exactly one is the first.
+func (m *Memory) Claim(_ context.Context, p Claimed) (bool, error) {
 	id, subject := replayDigest(p.ID[:16]), replayDigest(p.Subject[:16])
-	end := instantOf(p.Until)/m.span + 1
+	end := clock.Of(p.Until)/m.span + 1
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, passed := m.watch.read()
+	now, passed := m.watch.Read()
 	held := 0 // by the subject
 	for e, span := range m.spans {
 		if span.until <= passed {
@@ -132,17 +109,17 @@ func (m *memoryReplays) Claim(_ context.Context, p UsedProof) (bool, error) {
 // order. There is one range until the clock is set or no proofs come for a while.
 type spanRanges []spanRange
 
-type spanRange struct{ from, to instant }
+type spanRange struct{ from, to clock.Instant }
 
 // maxSpanRanges bounds them: then the two that are closest become one, with all
 // that is between them.
 const maxSpanRanges = 8
 
-func (r spanRanges) has(n instant) bool {
+func (r spanRanges) has(n clock.Instant) bool {
 	return slices.ContainsFunc(r, func(one spanRange) bool { return one.from <= n && n <= one.to })
 }
 
-func (r *spanRanges) add(n instant) {
+func (r *spanRanges) add(n clock.Instant) {
 	all := append(*r, spanRange{n, n})
 	slices.SortFunc(all, func(a, b spanRange) int { return cmp.Compare(a.from, b.from) })
 	for i := len(all) - 1; i > 0; i-- {

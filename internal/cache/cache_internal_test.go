@@ -1,4 +1,4 @@
-package persauth
+package cache
 
 // Both memories, the one for verified tokens and the one for all else, hold to
 // the same bounds.
@@ -24,39 +24,46 @@ type memory interface {
 	get(key int) (value int, ok bool)
 	put(key, value int)
 	remove(key int)
-	len() int
+	Len() int
 }
 
-type cacheMemory struct{ *bounded[int] }
+type cacheMemory struct{ *Bounded[int] }
 
-func (m cacheMemory) get(key int) (int, bool) { return m.bounded.get(strconv.Itoa(key)) }
-func (m cacheMemory) put(key, value int)      { m.bounded.put(strconv.Itoa(key), value) }
-func (m cacheMemory) remove(key int)          { m.bounded.remove(strconv.Itoa(key)) }
+func (m cacheMemory) get(key int) (int, bool) { return m.Bounded.Get(strconv.Itoa(key)) }
+func (m cacheMemory) put(key, value int)      { m.Bounded.Put(strconv.Itoa(key), value) }
+func (m cacheMemory) remove(key int)          { m.Bounded.Remove(strconv.Itoa(key)) }
 
-// tableMemory holds values as expiries.
-type tableMemory struct{ *tokenTable }
+// tableMemory holds values beside their tokens.
+type tableMemory struct{ *Table[tableEntry] }
 
-func (m tableMemory) put(key, value int) { m.tokenTable.put(entry(strconv.Itoa(key), value)) }
-func (m tableMemory) remove(key int)     { m.tokenTable.remove(strconv.Itoa(key)) }
+func (m tableMemory) put(key, value int) { m.Table.Put(entry(strconv.Itoa(key), value)) }
+func (m tableMemory) remove(key int)     { m.Table.Remove(strconv.Itoa(key)) }
 func (m tableMemory) get(key int) (int, bool) {
-	if r := m.tokenTable.get(strconv.Itoa(key)); r != nil {
-		return int(r.claims.expiresAt), true
+	if r := m.Table.Get(strconv.Itoa(key)); r != nil {
+		return r.value, true
 	}
 	return 0, false
 }
 
-// entry is what is remembered of a token that is no more than its text.
-func entry(token string, value int) *remembered {
-	return &remembered{whole: token, claims: Claims{expiresAt: instant(value)}}
+// tableEntry is what is remembered of a token.
+type tableEntry struct {
+	text  string
+	value int
 }
+
+func (e *tableEntry) token() string { return e.text }
+
+func entry(token string, value int) *tableEntry { return &tableEntry{token, value} }
+
+func newEntryTable(size int) *Table[tableEntry] { return NewTable(size, (*tableEntry).token) }
 
 // forEachMemory runs a test with both, made for size entries.
 func forEachMemory(t *testing.T, test func(t *testing.T, empty func(size int) memory)) {
 	t.Run("cache", func(t *testing.T) {
-		test(t, func(size int) memory { return cacheMemory{newBounded[int](size)} })
+		test(t, func(size int) memory { return cacheMemory{NewBounded[int](size)} })
 	})
 	t.Run("table", func(t *testing.T) {
-		test(t, func(size int) memory { return tableMemory{newTokenTable(size)} })
+		test(t, func(size int) memory { return tableMemory{newEntryTable(size)} })
 	})
 }
 
@@ -87,14 +94,14 @@ func TestMemoryStaysBounded(t *testing.T) {
 							default:
 								m.put(key, key)
 							}
-							if r.IntN(100) == 0 && m.len() > 5*size/2+2 {
-								t.Errorf("%d entries in a memory for %d", m.len(), size)
+							if r.IntN(100) == 0 && m.Len() > 5*size/2+2 {
+								t.Errorf("%d entries in a memory for %d", m.Len(), size)
 							}
 						}
 					})
 				}
 				load.Wait()
-				assert.LessOrEqual(t, m.len(), 5*size/2+2)
+				assert.LessOrEqual(t, m.Len(), 5*size/2+2)
 			})
 		}
 	})
@@ -191,11 +198,11 @@ func TestMemoryForgetsInBothGenerations(t *testing.T) {
 		m.put(1, 11)
 		value, _ := m.get(1)
 		assert.Equal(t, 11, value)
-		assert.Equal(t, 4, m.len())
+		assert.Equal(t, 4, m.Len())
 		m.remove(1)
 		_, ok := m.get(1)
 		assert.False(t, ok)
-		assert.Equal(t, 2, m.len(), "2 and 3")
+		assert.Equal(t, 2, m.Len(), "2 and 3")
 		m.put(1, 12)
 		value, _ = m.get(1)
 		assert.Equal(t, 12, value)
@@ -220,29 +227,29 @@ func TestMemoryHasNoGoroutine(t *testing.T) {
 // A reader who found an old entry, and is late to promote it, brings what is
 // there by then.
 func TestMemoryPromotesTheNewest(t *testing.T) {
-	memory := newBounded[string](1)
-	memory.put("1", "old")
-	memory.put("2", "")
-	memory.put("1", "new") // the reader found "old" before this,
-	memory.put("3", "")
+	memory := NewBounded[string](1)
+	memory.Put("1", "old")
+	memory.Put("2", "")
+	memory.Put("1", "new") // the reader found "old" before this,
+	memory.Put("3", "")
 	value, ok := memory.promote("1") // and comes here
 	require.True(t, ok)
 	assert.Equal(t, "new", value)
 
-	table := tableMemory{newTokenTable(1)}
+	table := tableMemory{newEntryTable(1)}
 	table.put(1, 10)
 	table.put(2, 20)
 	table.put(1, 11)
 	table.put(3, 30)
 	hash := table.hash("1")
-	assert.Equal(t, instant(11), table.promote(table.shard(hash), hash, "1").claims.expiresAt)
+	assert.Equal(t, 11, table.promote(table.shard(hash), hash, "1").value)
 	table.remove(1)
 	assert.Nil(t, table.promote(table.shard(hash), hash, "1"))
 }
 
 // Whoever comes with a part of a large text does not make the memory keep that.
 func TestMemoryOwnsItsKeys(t *testing.T) {
-	memory := newBounded[int](1)
+	memory := NewBounded[int](1)
 	part := strings.Repeat("key", 2)[:3]
 	owned := func() {
 		t.Helper()
@@ -252,10 +259,10 @@ func TestMemoryOwnsItsKeys(t *testing.T) {
 			assert.NotSame(t, unsafe.StringData(part), unsafe.StringData(key))
 		}
 	}
-	memory.put(part, 1)
+	memory.Put(part, 1)
 	owned()
-	memory.put("other", 2) // what was put before is of the previous generation now
-	value, ok := memory.get(part)
+	memory.Put("other", 2) // what was put before is of the previous generation now
+	value, ok := memory.Get(part)
 	require.True(t, ok)
 	assert.Equal(t, 1, value)
 	owned()

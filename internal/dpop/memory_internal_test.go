@@ -1,4 +1,4 @@
-package persauth
+package dpop
 
 import (
 	"crypto/sha256"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/persauth/persauth/internal/clock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -17,21 +18,21 @@ import (
 func TestReplaysFollowTheSystem(t *testing.T) {
 	const window, perSecond = 2 * time.Minute, 4
 	wall, elapsed := time.Unix(1_900_000_000, 0), 5*time.Minute
-	m := newMemoryReplays(perSecond*150, window, &clock{
-		wall:    func() time.Time { return wall },
-		elapsed: func() time.Duration { return elapsed },
+	m := NewMemory(perSecond*150, window, &clock.Clock{
+		Wall:    func() time.Time { return wall },
+		Elapsed: func() time.Duration { return elapsed },
 	})
 	pass := func(d time.Duration) { wall, elapsed = wall.Add(d), elapsed+d }
 	serial := 0
-	use := func() UsedProof {
+	use := func() Claimed {
 		serial++
-		p := UsedProof{ID: sha256.Sum256([]byte{byte(serial >> 8), byte(serial)}), Subject: [32]byte{byte(serial)}, Until: wall.Add(90 * time.Second)}
+		p := Claimed{ID: sha256.Sum256([]byte{byte(serial >> 8), byte(serial)}), Subject: [32]byte{byte(serial)}, Until: wall.Add(90 * time.Second)}
 		first, err := m.Claim(t.Context(), p)
 		require.NoError(t, err)
 		require.True(t, first)
 		return p
 	}
-	again := func(p UsedProof) (first bool, err error) { return m.Claim(t.Context(), p) }
+	again := func(p Claimed) (first bool, err error) { return m.Claim(t.Context(), p) }
 
 	for _, step := range []time.Duration{24 * time.Hour, -24 * time.Hour, 24 * time.Hour, 365 * 24 * time.Hour, -time.Hour} {
 		before := use()
@@ -39,7 +40,7 @@ func TestReplaysFollowTheSystem(t *testing.T) {
 		during := use()
 		pass(time.Second)
 		wall = wall.Add(-step)
-		for _, p := range []UsedProof{before, during} {
+		for _, p := range []Claimed{before, during} {
 			first, err := again(p)
 			require.NoError(t, err, "it is remembered")
 			require.False(t, first)
@@ -70,13 +71,13 @@ func TestSpanRanges(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		var ranges spanRanges
-		var added []instant
-		at := instant(r.IntN(1000))
+		var added []clock.Instant
+		at := clock.Instant(r.IntN(1000))
 		for range 100 {
 			if r.IntN(10) == 0 {
-				at = instant(r.IntN(2000) - 500) // the clock is set
+				at = clock.Instant(r.IntN(2000) - 500) // the clock is set
 			}
-			at += instant(r.IntN(3))
+			at += clock.Instant(r.IntN(3))
 			ranges.add(at)
 			added = append(added, at)
 			require.LessOrEqual(t, len(ranges), maxSpanRanges)
@@ -91,7 +92,7 @@ func TestSpanRanges(t *testing.T) {
 		require.False(t, ranges.has(slices.Min(added)-1) || ranges.has(slices.Max(added)+1))
 	}
 	var far spanRanges
-	for i := range instant(5) {
+	for i := range clock.Instant(5) {
 		far.add(i)
 		far.add(1_000_000 + i)
 	}

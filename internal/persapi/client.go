@@ -1,11 +1,13 @@
-package persauth
+package persapi
 
 // The PERS API over HTTP: one place that adds the project key, bounds what comes
 // back, and decides where a request may go.
 
 import (
+	"bytes"
 	"context"
-	"crypto/tls"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -16,23 +18,83 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/persauth/persauth/internal/redact"
 )
 
 const (
 	defaultBaseURL = "https://api.pers.ninja/v2"
 	keysPath       = "/.well-known/jwks.json"
-
-	// The bounds of what an answer says of how long it is good for.
-	minFresh = time.Minute
-	maxFresh = 24 * time.Hour
+	verifyPath     = "/auth/verify"
+	// maxKeysSize and maxVerifySize bound what is read of an answer, in bytes.
+	maxKeysSize   = 1 << 20
+	maxVerifySize = 256 << 10
 )
 
-// api is the PERS API as one tenant sees it.
-type api struct {
+// Settings say where the API is, and as which tenant it is called.
+type Settings struct {
+	BaseURL    string // empty: production
+	ProjectKey string
+	HTTPClient *http.Client // nil: one with the default transport
+	AllowHTTP  bool         // plain http to any host
+	Now        func() time.Time
+}
+
+// Client is the PERS API as one tenant sees it. It is safe for concurrent use.
+type Client struct {
 	client     *http.Client
 	base       string // without a slash at the end
 	projectKey string
 	now        func() time.Time
+}
+
+// Error says that a call got no answer with a 2xx status. It never holds the
+// project key, nor what was sent or answered.
+type Error struct {
+	Call       string        // method and address
+	RetryAfter time.Duration // 0: the answer did not say, or there was none
+	Cause      error
+}
+
+func (e *Error) Error() string { return e.Call + ": " + e.Cause.Error() }
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Keys gets the key set. fresh asks for an answer that no cache on the way gives.
+// goodFor is how long the answer says that it may be used, or 0. An error is an
+// *Error.
+func (a *Client) Keys(ctx context.Context, fresh bool) (body []byte, goodFor time.Duration, err error) {
+	set := map[string]string{}
+	if fresh {
+		set["Cache-Control"] = "no-cache" // RFC 9111 §5.2.1.4
+	}
+	got, err := a.call(ctx, http.MethodGet, keysPath, nil, set, maxKeysSize)
+	if err != nil {
+		return nil, 0, err
+	}
+	return got.body, freshFor(got.header), nil
+}
+
+// KeysURL is where the key set is.
+func (a *Client) KeysURL() string { return a.base + keysPath }
+
+// TenantTag tells the project keys of tenants apart, and does not give them away: a
+// project key has far too many bits to be guessed from its hash.
+func (a *Client) TenantTag() string {
+	sum := sha256.Sum256([]byte("persauth snapshot\x00" + a.projectKey))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// Verify asks what PERS says of a token, and returns its answer. An error is an
+// *Error.
+func (a *Client) Verify(ctx context.Context, token string) ([]byte, error) {
+	body, err := json.Marshal(map[string]string{"authToken": token})
+	if err != nil {
+		return nil, a.failed(http.MethodPost, verifyPath, redact.Text("the token is no text"))
+	}
+	got, err := a.call(ctx, http.MethodPost, verifyPath, bytes.NewReader(body),
+		map[string]string{"Content-Type": "application/json"}, maxVerifySize)
+	return got.body, err
 }
 
 // answer is what came back with a 2xx status.
@@ -41,10 +103,9 @@ type answer struct {
 	header http.Header
 }
 
-// call sends one request and reads the whole answer. The error is an *Error
-// that is ErrUnavailable; it never holds the project key, nor what was sent or
-// answered.
-func (a *api) call(ctx context.Context, method, path string, body io.Reader, set map[string]string, limit int64) (answer, error) {
+// call sends one request and reads the whole answer. An error is an
+// *Error.
+func (a *Client) call(ctx context.Context, method, path string, body io.Reader, set map[string]string, limit int64) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
 	if err != nil {
 		return answer{}, a.failed(method, path, err)
@@ -56,40 +117,40 @@ func (a *api) call(ctx context.Context, method, path string, body io.Reader, set
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		cause := harmless(err)
+		cause := redact.Error(err)
 		var timeout net.Error
 		if !(errors.As(err, &timeout) && timeout.Timeout()) {
-			cause = &connectionError{cause}
+			cause = &ConnectionError{cause}
 		}
 		return answer{}, a.failed(method, path, cause)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		e := a.failed(method, path, statusError(resp.StatusCode))
+		e := a.failed(method, path, StatusError(resp.StatusCode))
 		e.RetryAfter = retryAfter(resp.Header, a.now())
 		return answer{}, e
 	}
-	content, err := readLimited(resp.Body, limit)
+	content, err := redact.ReadAll(resp.Body, limit)
 	if err != nil {
-		return answer{}, a.failed(method, path, harmless(err))
+		return answer{}, a.failed(method, path, redact.Error(err))
 	}
 	return answer{content, resp.Header}, nil
 }
 
-func (a *api) failed(method, path string, cause error) *Error {
-	return &Error{Check: method + " " + a.base + path, Want: "an answer with a 2xx status", Err: ErrUnavailable, Cause: cause}
+func (a *Client) failed(method, path string, cause error) *Error {
+	return &Error{Call: method + " " + a.base + path, Cause: cause}
 }
 
-// connectionError says that no answer came at all.
-type connectionError struct{ cause error }
+// ConnectionError says that no answer came at all.
+type ConnectionError struct{ cause error }
 
-func (e *connectionError) Error() string { return e.cause.Error() }
-func (e *connectionError) Unwrap() error { return e.cause }
+func (e *ConnectionError) Error() string { return e.cause.Error() }
+func (e *ConnectionError) Unwrap() error { return e.cause }
 
-// statusError is a status other than 2xx.
-type statusError int
+// StatusError is a status other than 2xx.
+type StatusError int
 
-func (s statusError) Error() string {
+func (s StatusError) Error() string {
 	text := fmt.Sprintf("status %d", int(s))
 	switch s {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -100,54 +161,6 @@ func (s statusError) Error() string {
 		text += ": a redirect, which is never followed"
 	}
 	return text
-}
-
-// ownError is a text that this package wrote itself.
-type ownError string
-
-func (e ownError) Error() string { return string(e) }
-
-// harmless returns of an error of the HTTP client what nobody else has written.
-// Others repeat what was sent or answered: a Location that is no URL, a line that
-// is no header; and whoever answers knows the token and the project key.
-func harmless(err error) error {
-	var own ownError
-	var network *net.OpError
-	var certificate *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &own):
-		return own
-	case errors.As(err, &network):
-		return network
-	case errors.As(err, &certificate):
-		return certificate
-	}
-	for _, known := range []error{context.DeadlineExceeded, context.Canceled, io.ErrUnexpectedEOF, io.EOF, http.ErrSchemeMismatch} {
-		if errors.Is(err, known) {
-			return known
-		}
-	}
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return ownError(fmt.Sprintf("the exchange broke off (%T)", err))
-}
-
-// remoteOrigin reads the tenant's key set from PERS.
-type remoteOrigin struct{ *api }
-
-func (o remoteOrigin) name() string { return "remote" }
-
-func (o remoteOrigin) read(ctx context.Context, fresh bool) (reading, error) {
-	set := map[string]string{}
-	if fresh {
-		set["Cache-Control"] = "no-cache" // RFC 9111 §5.2.1.4
-	}
-	got, err := o.call(ctx, http.MethodGet, keysPath, nil, set, maxSetSize)
-	if err != nil {
-		return reading{}, err
-	}
-	return reading{body: got.body, freshFor: freshFor(got.header)}, nil
 }
 
 // freshFor returns how long an answer is good for: its max-age (RFC 9111 §5.2.2.1)
@@ -170,17 +183,17 @@ func freshFor(h http.Header) time.Duration {
 	return 0
 }
 
-// maxRetryAfter is the longest pause that an answer can ask for.
-const maxRetryAfter = 5 * time.Minute
+// MaxRetryAfter is the longest pause that an answer can ask for.
+const MaxRetryAfter = 5 * time.Minute
 
 // retryAfter returns the Retry-After of an answer (RFC 9110 §10.2.3), or 0.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if delay, ok := deltaSeconds(value); ok {
-		return min(delay, maxRetryAfter)
+		return min(delay, MaxRetryAfter)
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
+		return min(max(at.Sub(now), 0), MaxRetryAfter)
 	}
 	return 0
 }
@@ -195,8 +208,8 @@ func deltaSeconds(s string) (time.Duration, bool) {
 	return time.Duration(seconds) * time.Second, err == nil
 }
 
-// newAPI checks where the API is and makes a client for it.
-func newAPI(cfg *Config) (*api, error) {
+// New checks where the API is and makes a client for it.
+func New(cfg Settings) (*Client, error) {
 	address := cfg.BaseURL
 	if address == "" {
 		address = defaultBaseURL
@@ -207,7 +220,7 @@ func newAPI(cfg *Config) (*api, error) {
 		return nil, errors.New("BaseURL is not a URL") // the text may hold a password
 	case base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		return nil, errors.New("BaseURL must be of the form https://host/path")
-	case base.Scheme == "http" && !cfg.InsecureAllowHTTP && !loopback(base.Hostname()):
+	case base.Scheme == "http" && !cfg.AllowHTTP && !loopback(base.Hostname()):
 		return nil, errors.New("BaseURL must be https: over plain http anyone on the way could put in keys")
 	case base.Scheme != "http" && base.Scheme != "https":
 		return nil, errors.New("BaseURL must be https")
@@ -217,7 +230,7 @@ func newAPI(cfg *Config) (*api, error) {
 		client = *cfg.HTTPClient
 	}
 	client.Transport = noRedirects{client.Transport}
-	return &api{client: &client, base: strings.TrimSuffix(base.String(), "/"), projectKey: cfg.ProjectKey, now: cfg.Now}, nil
+	return &Client{client: &client, base: strings.TrimSuffix(base.String(), "/"), projectKey: cfg.ProjectKey, now: cfg.Now}, nil
 }
 
 // noRedirects hides from the HTTP client where a redirect leads, so that it
@@ -247,9 +260,9 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// checkProjectKey finds what would make a project key fail, or leak, on its
+// CheckProjectKey finds what would make a project key fail, or leak, on its
 // way. Its exact form is PERS' business. The error does not repeat it.
-func checkProjectKey(key string) error {
+func CheckProjectKey(key string) error {
 	if strings.TrimSpace(key) != key {
 		return errors.New("ProjectKey has white space around it: a line break from a file, perhaps")
 	}

@@ -1,4 +1,4 @@
-package persauth
+package dpop
 
 // Addresses, made comparable (RFC 3986 §6.2, RFC 9449 §4.3). Two that a server
 // may take for different ones are never made equal: where that is in doubt, the
@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// target returns the address that a proof for the request must name, in its
+// Target returns the address that a proof for the request must name, in its
 // normal form. The beginning comes from the Config, or from headers that the
 // Config says to trust; the path from the request line, as the client sent it.
-func (p *proofs) target(r *http.Request) (string, error) {
-	origin := p.origin
+func (p *Checker) Target(r *http.Request) (string, error) {
+	origin := p.cfg.Origin
 	if p.cfg.TrustForwarded {
 		proto, host := r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"]
 		ok := len(proto) == 1 && len(host) == 1
@@ -39,31 +39,31 @@ func (p *proofs) target(r *http.Request) (string, error) {
 	return withPath(origin, path)
 }
 
-// targetOf is target for an address that did not come with an *http.Request: a
+// TargetOf is target for an address that did not come with an *http.Request: a
 // path, which belongs to the Origin of the Config, or an absolute URL.
-func (p *proofs) targetOf(address string) (string, error) {
-	if p.algs == "" {
+func (p *Checker) TargetOf(address string) (string, error) {
+	if p.cfg.Origin == "" && !p.cfg.TrustForwarded {
 		return "", errNoOrigin()
 	}
 	address, _, _ = strings.Cut(address, "?")
 	if strings.HasPrefix(address, "/") {
-		if p.origin == "" {
+		if p.cfg.Origin == "" {
 			return "", badProof("htu", "an absolute URL: a path alone needs Config.DPoP.Origin", "a path")
 		}
-		return withPath(p.origin, address)
+		return withPath(p.cfg.Origin, address)
 	}
-	normal, ok := normalURL(address)
+	normal, ok := NormalURL(address)
 	switch {
 	case !ok || hasDotSegments(address):
 		return "", badProof("htu", "an http or https URL without dot segments", "another address")
-	case p.origin != "" && normal != p.origin && !strings.HasPrefix(normal, p.origin+"/"):
+	case p.cfg.Origin != "" && normal != p.cfg.Origin && !strings.HasPrefix(normal, p.cfg.Origin+"/"):
 		return "", badProof("htu", "a URL that begins with Config.DPoP.Origin", "another URL")
 	}
 	return normal, nil
 }
 
 func errNoOrigin() error {
-	return badBinding("the address of this service, to check a proof: set Config.DPoP.Origin", "none", detailNoDPoP)
+	return &Error{Kind: NoAddress, Check: "binding", Want: "the address of this service, to check a proof: set Config.DPoP.Origin", Got: "none"}
 }
 
 func withPath(origin, path string) (string, error) {
@@ -75,10 +75,10 @@ func withPath(origin, path string) (string, error) {
 	return origin + normal, nil
 }
 
-// normalURL returns an http or https address in its one normal form, without
+// NormalURL returns an http or https address in its one normal form, without
 // query and fragment. It reports false for what is not such an address, has a
 // user name in it, or could be read in two ways.
-func normalURL(address string) (string, bool) {
+func NormalURL(address string) (string, bool) {
 	if i := strings.IndexAny(address, "?#"); i >= 0 {
 		address = address[:i]
 	}

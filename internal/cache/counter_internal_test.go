@@ -1,4 +1,4 @@
-package persauth
+package cache
 
 import (
 	"runtime"
@@ -12,7 +12,7 @@ import (
 // A tally loses nothing, whoever counts and whatever the collector takes away.
 func TestTally(t *testing.T) {
 	const workers, each, rounds = 8, 1000, 5
-	tally := newTally()
+	tally := newStripedCounter()
 	for round := range uint64(rounds) {
 		var running sync.WaitGroup
 		for range workers {
@@ -23,7 +23,7 @@ func TestTally(t *testing.T) {
 			})
 		}
 		running.Wait()
-		assert.Equal(t, (round+1)*workers*each, tally.sum())
+		assert.Equal(t, (round+1)*workers*each, tally.Sum())
 		// Twice: what a pool holds outlives one collection.
 		runtime.GC()
 		runtime.GC()
@@ -40,7 +40,7 @@ func TestTallyParts(t *testing.T) {
 	// They meet when two cores run at the same time, which a busy machine may not
 	// give them for a while.
 	for deadline := time.Now().Add(30 * time.Second); !parted && time.Now().Before(deadline); {
-		tally := newTally()
+		tally := newStripedCounter()
 		shared := &tally.cells[0]
 		var running, ready sync.WaitGroup
 		ready.Add(workers)
@@ -55,7 +55,7 @@ func TestTallyParts(t *testing.T) {
 			})
 		}
 		running.Wait()
-		assert.EqualValues(t, workers*each, tally.sum())
+		assert.EqualValues(t, workers*each, tally.Sum())
 		parted = shared.n.Load() < workers*each
 	}
 	assert.True(t, parted, "all of them stayed in one cell")

@@ -1,4 +1,4 @@
-package persauth
+package strictjson
 
 // JSON, read strictly: whatever two readers could take for two things is refused.
 
@@ -11,25 +11,29 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/persauth/persauth/internal/redact"
 )
 
-// strictObject decodes one JSON object: member names are case-sensitive and
+// MaxDepth bounds how deep objects and arrays may nest.
+const MaxDepth = 32
+
+// Object decodes one JSON object: member names are case-sensitive and
 // come once, text is valid UTF-8, nothing follows, and it is not nested deep.
-func strictObject(raw []byte, into any) error {
+func Object(raw []byte, into any) error {
 	if err := shallowObject(raw); err != nil {
 		return err
 	}
-	return withoutContent(json.Unmarshal(raw, into))
+	return Error(json.Unmarshal(raw, into))
 }
 
-// strictMembers calls take for each member of what strictObject takes, in order.
+// Members calls take for each member of what Object takes, in order.
 // What the JSON library prepares when it first decodes a type is not needed then;
 // it is a good part of what a function takes to start. A value is a part of raw.
-func strictMembers(raw []byte, take func(name string, value jsontext.Value)) error {
+func Members(raw []byte, take func(name string, value jsontext.Value)) error {
 	if err := shallowObject(raw); err != nil {
 		return err
 	}
-	return withoutContent(readJSON(raw, func(dec *jsontext.Decoder) error { return eachMember(dec, raw, take) }))
+	return Error(Read(raw, func(dec *jsontext.Decoder) error { return EachMember(dec, raw, take) }))
 }
 
 func shallowObject(raw []byte) error {
@@ -37,7 +41,7 @@ func shallowObject(raw []byte) error {
 		return errors.New("not a JSON object")
 	}
 	if tooDeep(raw) {
-		return fmt.Errorf("nested deeper than %d", maxDepth)
+		return fmt.Errorf("nested deeper than %d", MaxDepth)
 	}
 	return nil
 }
@@ -49,8 +53,8 @@ var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 // else alive.
 var nothing = new(bytes.Buffer)
 
-// readJSON lets read decode all of raw, which is one JSON value.
-func readJSON(raw []byte, read func(*jsontext.Decoder) error, options ...jsontext.Options) error {
+// Read lets read decode all of raw, which is one JSON value.
+func Read(raw []byte, read func(*jsontext.Decoder) error, options ...jsontext.Options) error {
 	dec := decoders.Get().(*jsontext.Decoder)
 	defer decoders.Put(dec)
 	dec.Reset(bytes.NewBuffer(raw), options...)
@@ -62,15 +66,15 @@ func readJSON(raw []byte, read func(*jsontext.Decoder) error, options ...jsontex
 	case io.EOF:
 		return nil
 	case nil:
-		return ownError("not one JSON value: something follows it")
+		return redact.Text("not one JSON value: something follows it")
 	default:
 		return err
 	}
 }
 
-// eachMember calls take for each member of the object that comes next in what dec
+// EachMember calls take for each member of the object that comes next in what dec
 // reads, which is raw.
-func eachMember(dec *jsontext.Decoder, raw []byte, take func(name string, value jsontext.Value)) error {
+func EachMember(dec *jsontext.Decoder, raw []byte, take func(name string, value jsontext.Value)) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
@@ -98,10 +102,10 @@ func nextValue(dec *jsontext.Decoder, raw []byte) (jsontext.Value, error) {
 	return raw[end-len(value) : end : end], err
 }
 
-// elementsOf returns the elements of a valid JSON array, whose members may come
+// Elements returns the elements of a valid JSON array, whose members may come
 // twice. They are parts of it.
-func elementsOf(array jsontext.Value) (elements []jsontext.Value) {
-	_ = readJSON(array, func(dec *jsontext.Decoder) error {
+func Elements(array jsontext.Value) (elements []jsontext.Value) {
+	_ = Read(array, func(dec *jsontext.Decoder) error {
 		if _, err := dec.ReadToken(); err != nil {
 			return err
 		}
@@ -121,7 +125,7 @@ func elementsOf(array jsontext.Value) (elements []jsontext.Value) {
 // tooDeep reports whether raw nests deeper than allowed. Brackets inside
 // strings count too, but only where there are so many that a scan is needed.
 func tooDeep(raw []byte) bool {
-	if bytes.Count(raw, []byte("{"))+bytes.Count(raw, []byte("[")) <= maxDepth {
+	if bytes.Count(raw, []byte("{"))+bytes.Count(raw, []byte("[")) <= MaxDepth {
 		return false
 	}
 	depth, inString := 0, false
@@ -133,7 +137,7 @@ func tooDeep(raw []byte) bool {
 			inString = !inString
 		case inString:
 		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
+			if depth++; depth > MaxDepth {
 				return true
 			}
 		case c == '}' || c == ']':
@@ -143,13 +147,13 @@ func tooDeep(raw []byte) bool {
 	return false
 }
 
-// withoutContent keeps of a JSON error what helps to find the fault and drops
+// Error keeps of a JSON error what helps to find the fault and drops
 // what the text says: an error never carries parts of a token.
-func withoutContent(err error) error {
+func Error(err error) error {
 	if err == nil {
 		return nil
 	}
-	var own ownError
+	var own redact.Text
 	if errors.As(err, &own) {
 		return own
 	}
@@ -166,8 +170,8 @@ func withoutContent(err error) error {
 	return fmt.Errorf("%s, at byte %d", what, syntax.ByteOffset)
 }
 
-// kindName names the type of a JSON value for an error.
-func kindName(v jsontext.Value) string {
+// KindName names the type of a JSON value for an error.
+func KindName(v jsontext.Value) string {
 	switch v.Kind() {
 	case 'n':
 		return "null"

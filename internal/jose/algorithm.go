@@ -1,4 +1,4 @@
-package persauth
+package jose
 
 // From the "alg" of a header to a check by the standard library (RFC 7518 §3,
 // RFC 8037 §3.1). Nothing here computes; it only picks, measures and converts.
@@ -14,8 +14,8 @@ import (
 	"math/big"
 )
 
-// algorithm is one way to sign that a public key can check.
-type algorithm struct {
+// Algorithm is one way to sign that a public key can check.
+type Algorithm struct {
 	name  string
 	kty   string         // the "kty" of the keys it takes
 	curve elliptic.Curve // for "EC": the one curve it takes
@@ -24,12 +24,12 @@ type algorithm struct {
 }
 
 var (
-	// algorithmNames is the default of [Config.Algorithms], in the order of
+	// AlgorithmNames is the default of [Config.Algorithms], in the order of
 	// RFC 7518 §3.1.
-	algorithmNames = []string{
+	AlgorithmNames = []string{
 		"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
 	}
-	algorithms = map[string]*algorithm{
+	Algorithms = map[string]*Algorithm{
 		"RS256": {name: "RS256", kty: "RSA", hash: crypto.SHA256},
 		"RS384": {name: "RS384", kty: "RSA", hash: crypto.SHA384},
 		"RS512": {name: "RS512", kty: "RSA", hash: crypto.SHA512},
@@ -43,9 +43,9 @@ var (
 	}
 )
 
-// takes reports whether pub is of the type, and on the curve, that the
+// Takes reports whether pub is of the type, and on the curve, that the
 // algorithm is defined for.
-func (a *algorithm) takes(pub crypto.PublicKey) bool {
+func (a *Algorithm) Takes(pub crypto.PublicKey) bool {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
 		return a.kty == "RSA"
@@ -57,10 +57,10 @@ func (a *algorithm) takes(pub crypto.PublicKey) bool {
 	return false
 }
 
-// verify reports whether signature is pub's over input. It answers false for a
+// Verify reports whether signature is pub's over input. It answers false for a
 // key that the algorithm does not take.
-func (a *algorithm) verify(pub crypto.PublicKey, input, signature []byte) bool {
-	if !a.takes(pub) {
+func (a *Algorithm) Verify(pub crypto.PublicKey, input, signature []byte) bool {
+	if !a.Takes(pub) {
 		return false
 	}
 	switch pub := pub.(type) {
@@ -91,7 +91,7 @@ func (a *algorithm) verify(pub crypto.PublicKey, input, signature []byte) bool {
 }
 
 // digest appends the hash of input to dst.
-func (a *algorithm) digest(dst, input []byte) []byte {
+func (a *Algorithm) digest(dst, input []byte) []byte {
 	switch a.hash {
 	case crypto.SHA256:
 		sum := sha256.Sum256(input)

@@ -1,4 +1,4 @@
-package persauth
+package jose
 
 import (
 	"crypto"
@@ -43,10 +43,10 @@ func TestKeysAreThoseOfTheLibrary(t *testing.T) {
 			written, err := json.Marshal(theirs)
 			require.NoError(t, err)
 
-			key := readKey(0, written)
+			key := ParseKey(0, written)
 			require.Empty(t, key.Problem)
 			assert.Equal(t, name, key.Type)
-			equal := key.public.(interface{ Equal(crypto.PublicKey) bool }).Equal
+			equal := key.Public.(interface{ Equal(crypto.PublicKey) bool }).Equal
 			assert.True(t, equal(private.Public()), string(written))
 
 			read, err := jwk.ParseKey(written)
@@ -64,11 +64,11 @@ func TestKeysAreThoseOfTheLibrary(t *testing.T) {
 // A key does not keep the set alive that it came in.
 func TestKeyOutlivesItsSet(t *testing.T) {
 	set := []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
-	x, err := parseKeys(set)
+	x, err := ParseKeySet(set)
 	require.NoError(t, err)
-	raw := string(x.keys[0].raw)
+	raw := string(x.Keys[0].Raw)
 	clear(set)
-	assert.Equal(t, raw, string(x.keys[0].raw))
+	assert.Equal(t, raw, string(x.Keys[0].Raw))
 }
 
 func TestNothingFollowsASet(t *testing.T) {

@@ -1,6 +1,6 @@
-package persauth
+package strictjson
 
-// The short way through claims. Nearly every payload is compact JSON in ASCII
+// The short way through an object beside a tree. Nearly every payload is compact JSON in ASCII
 // without an escape or a fraction; such JSON needs no more than one look at each
 // byte. Whatever is not as plain as that is left to the JSON library, so this
 // file may give up at any byte, and must never take what the library would not.
@@ -13,31 +13,35 @@ const (
 )
 
 // plainText are the bytes that a string here may have.
-var plainText = func() (is [256]bool) {
+var plainText = func() (plain [256]bool) {
 	for c := byte(' '); c < 0x80; c++ {
-		is[c] = c != '"' && c != '\\'
+		plain[c] = c != '"' && c != '\\'
 	}
-	return is
+	return plain
 }()
 
 // The functions below are given a text and the place where something should begin.
 // They return the place behind it; or false, and then the place means nothing.
 
-// readPlain reads the claims, or reports false and may leave some behind.
-func (c *candidate) readPlain() bool {
-	end, ok := c.plainObject(c.payload, 0, c.tree, plainDepth)
-	return ok && end == len(c.payload)
+// ReadPlain is ReadTree by the short way. It reports false where it gave up, and may
+// have told something by then.
+func ReadPlain(text []byte, tree []Member, to Receiver) bool {
+	c := plainWalk{to}
+	end, ok := c.plainObject(text, 0, tree, plainDepth)
+	return ok && end == len(text)
 }
 
-// is reports whether the byte at i is b.
-func is(text []byte, i int, b byte) bool { return i < len(text) && text[i] == b }
+type plainWalk struct{ to Receiver }
+
+// byteIs reports whether the byte at i is b.
+func byteIs(text []byte, i int, b byte) bool { return i < len(text) && text[i] == b }
 
 // plainObject walks an object beside the tree of names.
-func (c *candidate) plainObject(text []byte, i int, tree []claimMember, depth int) (end int, ok bool) {
-	if depth == 0 || !is(text, i, '{') {
+func (c plainWalk) plainObject(text []byte, i int, tree []Member, depth int) (end int, ok bool) {
+	if depth == 0 || !byteIs(text, i, '{') {
 		return i, false
 	}
-	if is(text, i+1, '}') {
+	if byteIs(text, i+1, '}') {
 		return i + 2, true
 	}
 	var names plainSet
@@ -47,17 +51,17 @@ func (c *candidate) plainObject(text []byte, i int, tree []claimMember, depth in
 			return i, false
 		}
 		name := text[start+1 : i-1]
-		m := find(tree, name)
-		if !names.add(name, m) || !is(text, i, ':') {
+		m := findMember(tree, name)
+		if !names.add(name, m) || !byteIs(text, i, ':') {
 			return i, false
 		}
 		if i, ok = c.plainMember(text, i+1, m, depth); !ok {
 			return i, false
 		}
-		if is(text, i, '}') {
+		if byteIs(text, i, '}') {
 			return i + 1, true
 		}
-		if !is(text, i, ',') {
+		if !byteIs(text, i, ',') {
 			return i, false
 		}
 	}
@@ -72,7 +76,7 @@ type plainSet struct {
 
 // add reports false where the name is in the set already, or has no room in it.
 // m is nil for a name that nobody asks for.
-func (s *plainSet) add(name []byte, m *claimMember) bool {
+func (s *plainSet) add(name []byte, m *Member) bool {
 	if m != nil {
 		before := s.asked
 		s.asked |= 1 << m.place
@@ -92,25 +96,25 @@ func (s *plainSet) add(name []byte, m *claimMember) bool {
 }
 
 // plainMember reads the value of a member; m is nil for one that nobody asks for.
-func (c *candidate) plainMember(text []byte, i int, m *claimMember, depth int) (end int, ok bool) {
-	if m != nil && m.inner != nil && is(text, i, '{') {
-		if end, ok = c.plainObject(text, i, m.inner, depth-1); ok {
-			c.wholeObject(m)
+func (c plainWalk) plainMember(text []byte, i int, m *Member, depth int) (end int, ok bool) {
+	if m != nil && m.Inner != nil && byteIs(text, i, '{') {
+		if end, ok = c.plainObject(text, i, m.Inner, depth-1); ok {
+			c.to.Object(m)
 		}
 		return end, ok
 	}
 	switch end, ok = c.plainValue(text, i, depth); {
 	case !ok || m == nil:
-	case text[i] == '"' && m.inner == nil:
-		c.takeText(m.field, text[i+1:end-1])
+	case text[i] == '"' && m.Inner == nil:
+		c.to.Text(m.Field, text[i+1:end-1])
 	default:
-		c.member(m, text[i:end])
+		c.to.Value(m, text[i:end])
 	}
 	return end, ok
 }
 
 // plainValue finds the end of a value.
-func (c *candidate) plainValue(text []byte, i int, depth int) (end int, ok bool) {
+func (c plainWalk) plainValue(text []byte, i int, depth int) (end int, ok bool) {
 	if i >= len(text) {
 		return i, false
 	}
@@ -132,21 +136,21 @@ func (c *candidate) plainValue(text []byte, i int, depth int) (end int, ok bool)
 	return i, false
 }
 
-func (c *candidate) plainArray(text []byte, i int, depth int) (end int, ok bool) {
+func (c plainWalk) plainArray(text []byte, i int, depth int) (end int, ok bool) {
 	if depth == 0 {
 		return i, false
 	}
-	if is(text, i+1, ']') {
+	if byteIs(text, i+1, ']') {
 		return i + 2, true
 	}
 	for {
 		if i, ok = c.plainValue(text, i+1, depth); !ok {
 			return i, false
 		}
-		if is(text, i, ']') {
+		if byteIs(text, i, ']') {
 			return i + 1, true
 		}
-		if !is(text, i, ',') {
+		if !byteIs(text, i, ',') {
 			return i, false
 		}
 	}
@@ -154,12 +158,12 @@ func (c *candidate) plainArray(text []byte, i int, depth int) (end int, ok bool)
 
 // plainString finds the end of a string of printable ASCII without escapes.
 func plainString(text []byte, i int) (end int, ok bool) {
-	if !is(text, i, '"') {
+	if !byteIs(text, i, '"') {
 		return i, false
 	}
 	for i++; i < len(text) && plainText[text[i]]; i++ {
 	}
-	return i + 1, is(text, i, '"')
+	return i + 1, byteIs(text, i, '"')
 }
 
 // plainInteger finds the end of an integer without leading zeros. A fraction or an
@@ -181,11 +185,11 @@ func appendPlainTexts(list, text []byte) ([]byte, bool) {
 		if !ok {
 			return nil, false
 		}
-		list = appendElement(list, text[start+1:end-1])
-		if is(text, end, ']') {
+		list = AppendToList(list, text[start+1:end-1])
+		if byteIs(text, end, ']') {
 			return list, end+1 == len(text)
 		}
-		if i = end; !is(text, i, ',') {
+		if i = end; !byteIs(text, i, ',') {
 			return nil, false
 		}
 	}

@@ -1,4 +1,4 @@
-package persauth
+package clock
 
 import (
 	"sync"
@@ -11,44 +11,44 @@ import (
 // The wall clock is looked at once a millisecond, however it jumps meanwhile.
 func TestClockFollowsTheWall(t *testing.T) {
 	wall, elapsed, looks := time.Unix(1_800_000_000, 0), 5*time.Minute, 0
-	c := &clock{
-		wall:    func() time.Time { looks++; return wall },
-		elapsed: func() time.Duration { return elapsed },
+	c := &Clock{
+		Wall:    func() time.Time { looks++; return wall },
+		Elapsed: func() time.Duration { return elapsed },
 	}
-	after := func(d time.Duration) instant {
+	after := func(d time.Duration) Instant {
 		elapsed, wall = elapsed+d, wall.Add(d)
-		return c.instant()
+		return c.Instant()
 	}
 	for range 10 {
-		assert.Equal(t, instantOf(wall)+100, after(100*time.Microsecond))
+		assert.Equal(t, Of(wall)+100, after(100*time.Microsecond))
 	}
 	assert.Equal(t, 1, looks)
 	after(100 * time.Microsecond)
 	assert.Equal(t, 2, looks)
 
 	for _, jump := range []time.Duration{365 * 24 * time.Hour, -time.Hour, time.Microsecond} {
-		before := instantOf(wall)
+		before := Of(wall)
 		wall = wall.Add(jump) // the machine slept, or its clock was set
 		assert.Equal(t, before+999, after(999*time.Microsecond))
-		assert.Equal(t, instantOf(wall)+1, after(time.Microsecond))
+		assert.Equal(t, Of(wall)+1, after(time.Microsecond))
 	}
 	assert.Equal(t, 5, looks)
 	elapsed = 0 // another bubble of testing/synctest
-	assert.Equal(t, instantOf(wall), c.instant())
+	assert.Equal(t, Of(wall), c.Instant())
 }
 
 // The first reading is right, and so is every other, whoever else reads.
 func TestClockOfTheSystem(t *testing.T) {
-	c := newClock(nil)
+	c := New(nil)
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
 			for range 20_000 {
-				before := instantOf(time.Now())
-				now := c.instant()
-				after := instantOf(time.Now())
+				before := Of(time.Now())
+				now := c.Instant()
+				after := Of(time.Now())
 				// The system's clock may be set while this runs, by little.
-				if slack := instant(100_000); now < before-slack || now > after+slack {
+				if slack := Instant(100_000); now < before-slack || now > after+slack {
 					t.Errorf("it is %v between %v and %v", now, before, after)
 					return
 				}

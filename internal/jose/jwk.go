@@ -1,4 +1,4 @@
-package persauth
+package jose
 
 // From the members of a JWK to a public key and its name, and what it must be before
 // it is trusted with a signature: strong enough, on its curve, and meant for signatures.
@@ -18,6 +18,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/persauth/persauth/internal/redact"
+	"github.com/persauth/persauth/internal/strictjson"
 )
 
 const (
@@ -95,9 +97,9 @@ func (m *jwkMembers) text(into *jwkMember, name string, v jsontext.Value) {
 // restriction stores a member that is a string. It must not be null: that would
 // be a restriction taken back.
 func (m *jwkMembers) restriction(into *jwkMember, name string, v jsontext.Value) {
-	s, ok := text(v)
+	s, ok := strictjson.String(v)
 	if !ok {
-		m.wrong = fmt.Errorf("its %q is %s, not a string", name, kindName(v))
+		m.wrong = fmt.Errorf("its %q is %s, not a string", name, strictjson.KindName(v))
 	}
 	*into = jwkMember{string(s), true}
 }
@@ -106,13 +108,13 @@ func (m *jwkMembers) restriction(into *jwkMember, name string, v jsontext.Value)
 func (m *jwkMembers) operations(v jsontext.Value) {
 	m.keyOps = true
 	if v.Kind() != '[' {
-		m.wrong = fmt.Errorf(`its "key_ops" is %s, not an array`, kindName(v))
+		m.wrong = fmt.Errorf(`its "key_ops" is %s, not an array`, strictjson.KindName(v))
 		return
 	}
-	for _, element := range elementsOf(v) {
-		operation, ok := text(element)
+	for _, element := range strictjson.Elements(v) {
+		operation, ok := strictjson.String(element)
 		if !ok {
-			m.wrong = fmt.Errorf(`its "key_ops" has %s in it, not only strings`, kindName(element))
+			m.wrong = fmt.Errorf(`its "key_ops" has %s in it, not only strings`, strictjson.KindName(element))
 		}
 		m.verifies = m.verifies || string(operation) == "verify"
 	}
@@ -120,12 +122,12 @@ func (m *jwkMembers) operations(v jsontext.Value) {
 
 // build makes the public key of the members of a JWK, and looks at both. The bytes
 // that are looked at are those that the key is made of.
-func (k *publicKey) build(m *jwkMembers) error {
+func (k *Key) build(m *jwkMembers) error {
 	switch {
 	case m.wrong != nil:
 		return m.wrong
 	case m.use.given && m.use.value != "sig":
-		return fmt.Errorf(`its "use" is %s, not "sig"`, quoted(m.use.value))
+		return fmt.Errorf(`its "use" is %s, not "sig"`, redact.Quote(m.use.value))
 	case m.keyOps && !m.verifies:
 		return errors.New(`its "key_ops" do not include "verify"`)
 	}
@@ -139,10 +141,10 @@ func (k *publicKey) build(m *jwkMembers) error {
 	case "":
 		return errors.New(`it has no "kty"`)
 	}
-	return fmt.Errorf("keys of type %s are not supported", quoted(m.kty.value))
+	return fmt.Errorf("keys of type %s are not supported", redact.Quote(m.kty.value))
 }
 
-func (k *publicKey) buildRSA(m *jwkMembers) error {
+func (k *Key) buildRSA(m *jwkMembers) error {
 	e, err := member("e", m.e.value, 0)
 	if err != nil {
 		return err
@@ -156,7 +158,7 @@ func (k *publicKey) buildRSA(m *jwkMembers) error {
 		return errors.New("its public exponent has more than 31 bits") // as the standard library has it
 	}
 	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}
-	k.public, k.Type = pub, fmt.Sprintf("RSA %d", pub.N.BitLen())
+	k.Public, k.Type = pub, fmt.Sprintf("RSA %d", pub.N.BitLen())
 	if err := checkRSA(pub); err != nil {
 		return err
 	}
@@ -166,10 +168,10 @@ func (k *publicKey) buildRSA(m *jwkMembers) error {
 	return nil
 }
 
-func (k *publicKey) buildEC(m *jwkMembers) error {
+func (k *Key) buildEC(m *jwkMembers) error {
 	curve, ok := ecCurves[m.crv.value]
 	if !ok {
-		return fmt.Errorf("its curve %s is not supported", quoted(m.crv.value))
+		return fmt.Errorf("its curve %s is not supported", redact.Quote(m.crv.value))
 	}
 	// The coordinates are written in full, leading zeros and all (RFC 7518
 	// §6.2.1.2).
@@ -191,20 +193,20 @@ func (k *publicKey) buildEC(m *jwkMembers) error {
 		return errors.New("its point is not on the curve")
 	}
 	//lint:ignore SA1019 this point was looked at
-	k.public = &ecdsa.PublicKey{Curve: curve.Curve, X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+	k.Public = &ecdsa.PublicKey{Curve: curve.Curve, X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
 	k.Thumbprint = thumbprint(`{"crv":"`+m.crv.value+`","kty":"EC","x":"%s","y":"%s"}`, x, y)
 	return nil
 }
 
-func (k *publicKey) buildEd25519(m *jwkMembers) error {
+func (k *Key) buildEd25519(m *jwkMembers) error {
 	if m.crv.value != "Ed25519" {
-		return fmt.Errorf("its curve %s is not supported", quoted(m.crv.value))
+		return fmt.Errorf("its curve %s is not supported", redact.Quote(m.crv.value))
 	}
 	x, err := member("x", m.x.value, ed25519.PublicKeySize)
 	if err != nil {
 		return err
 	}
-	k.public, k.Type = ed25519.PublicKey(x), "OKP "+m.crv.value
+	k.Public, k.Type = ed25519.PublicKey(x), "OKP "+m.crv.value
 	if err := checkEd25519(x); err != nil {
 		return err
 	}
@@ -225,7 +227,7 @@ func thumbprint(form string, members ...[]byte) string {
 
 // member decodes a binary member. A size of 0 stands for any but none.
 func member(name, value string, size int) ([]byte, error) {
-	raw, err := decodeSegment(nil, value, name)
+	raw, err := DecodeSegment(nil, value, name)
 	if err != nil {
 		return nil, fmt.Errorf("its %q is not base64url without padding", name)
 	}
