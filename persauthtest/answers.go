@@ -123,6 +123,8 @@ func (s *Server) judge(token string) verdict {
 	}
 	said := vouch(token)
 	claims := claimsOf(token)
+	names := s.iss.tokenDefaults()
+	said.TenantID, said.IdentifierEmail = names.claimOf(claims, "tenantId"), names.claimOf(claims, "email")
 	expiry, _ := claims["exp"].(float64)
 	jti, _ := claims["jti"].(string)
 	switch {

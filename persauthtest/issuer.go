@@ -5,11 +5,12 @@
 package persauthtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
-	"time"
 
 	"github.com/persauth/persauth"
 )
@@ -28,11 +29,21 @@ const DefaultTenant = "550e8400-e29b-41d4-a716-446655440001"
 // Issuer signs tokens as PERS does for one tenant. It is safe for concurrent
 // use.
 type Issuer struct {
+	*issuerState
+	// own are the options of the tokens of this one, made by With. nil: those of
+	// the issuer.
+	own *tokenOptions
+}
+
+// issuerState is what an issuer shares with those that With makes of it.
+type issuerState struct {
 	t     TB
 	seed  string
 	clock *Clock
 
 	mu     sync.Mutex
+	token  tokenOptions
+	fixed  bool   // the options were given, or are those of the first verifier
 	keys   []*Key // published, oldest first
 	known  []*Key // all that PERS takes: published, retired and unpublished
 	hidden *Key   // the unpublished key that signs next; nil until it is needed
@@ -44,37 +55,55 @@ type Issuer struct {
 }
 
 // IssuerOption changes what [NewIssuer] makes.
-type IssuerOption func(*issuerOptions)
+type IssuerOption interface{ changeIssuer(*issuerOptions) }
+
+type issuerOption func(*issuerOptions)
+
+func (f issuerOption) changeIssuer(o *issuerOptions) { f(o) }
 
 type issuerOptions struct {
 	algorithms []string
+	sources    []KeySource
 	seed       string
+	token      tokenOptions
 }
 
 // WithAlgorithms gives the issuer one key for each algorithm, in order. The
 // first signs. Without this option there is one key, for ES256.
 func WithAlgorithms(algorithms ...string) IssuerOption {
-	return func(o *issuerOptions) { o.algorithms = algorithms }
+	return issuerOption(func(o *issuerOptions) { o.algorithms = algorithms })
 }
 
 // WithSeed makes the same keys at every run, for fixtures that must not change.
 // Keys from a seed are no secret.
-func WithSeed(seed string) IssuerOption { return func(o *issuerOptions) { o.seed = seed } }
+func WithSeed(seed string) IssuerOption {
+	return issuerOption(func(o *issuerOptions) { o.seed = seed })
+}
 
 // NewIssuer makes an issuer with fresh keys.
 func NewIssuer(t TB, options ...IssuerOption) *Issuer {
 	t.Helper()
-	chosen := issuerOptions{algorithms: []string{"ES256"}}
+	var chosen issuerOptions
 	for _, option := range options {
-		option(&chosen)
+		option.changeIssuer(&chosen)
 	}
-	iss := &Issuer{t: t, seed: chosen.seed, clock: new(Clock)}
+	if chosen.algorithms == nil && chosen.sources == nil {
+		chosen.algorithms = []string{"ES256"}
+	}
+	iss := &Issuer{issuerState: &issuerState{t: t, seed: chosen.seed, clock: new(Clock), token: chosen.token}}
 	iss.secret = iss.derive("secret")
+	for _, source := range chosen.sources {
+		keys, err := source.keys()
+		if err != nil {
+			t.Fatalf("persauthtest: WithKeys: %v", err)
+		}
+		iss.keys, iss.known = append(iss.keys, keys...), append(iss.known, keys...)
+	}
 	for _, algorithm := range chosen.algorithms {
 		iss.keys = append(iss.keys, iss.nextKey(algorithm))
 	}
 	if len(iss.keys) == 0 {
-		t.Fatalf("persauthtest: an issuer needs at least one algorithm")
+		t.Fatalf("persauthtest: an issuer needs at least one key")
 	}
 	iss.signer = iss.keys[0]
 	return iss
@@ -113,7 +142,11 @@ func (iss *Issuer) Key(algorithm string) *Key {
 			return key
 		}
 	}
-	iss.t.Fatalf("persauthtest: the issuer has no key for %q", algorithm)
+	var others []string
+	for _, key := range iss.Keys() {
+		others = append(others, key.Algorithm)
+	}
+	iss.t.Fatalf("persauthtest: the issuer has no key for %q, only for %s: add it with WithAlgorithms", algorithm, strings.Join(others, ", "))
 	return nil
 }
 
@@ -179,7 +212,7 @@ func (iss *Issuer) sign(key *Key, header map[string]any, claims any) string {
 	if key == nil || key.private == nil {
 		iss.t.Fatalf("persauthtest: the key cannot sign: it was not made by NewKey")
 	}
-	return key.Sign(key.header(header), iss.payload(claims))
+	return key.Sign(key.header(merged(iss.tokenDefaults().header, header)), iss.payload(claims))
 }
 
 // members returns claims as a JSON object.
@@ -203,18 +236,26 @@ func (iss *Issuer) members(claims any) map[string]json.RawMessage {
 func (iss *Issuer) payload(claims any) []byte {
 	iss.t.Helper()
 	members := iss.members(claims)
+	options := iss.tokenDefaults()
 	iss.mu.Lock()
 	iss.serial++
 	serial := iss.serial
 	iss.mu.Unlock()
 	now := iss.clock.Now()
-	for name, value := range map[string]any{
+	usual := map[string]any{
 		"sub":      "0b0e3c2e-6a57-4f0e-9d49-0f7b4d1f3a10",
-		"tenantId": DefaultTenant,
+		"tenantId": cmp.Or(options.tenant, DefaultTenant),
 		"jti":      fmt.Sprintf("test-token-%d", serial),
 		"iat":      now.Unix(),
-		"exp":      now.Add(15 * time.Minute).Unix(),
-	} {
+		"exp":      now.Add(cmp.Or(options.lifetime, defaultLifetime)).Unix(),
+	}
+	if options.issuer != "" {
+		usual["iss"] = options.issuer
+	}
+	if len(options.audience) > 0 {
+		usual["aud"] = oneOrMany(options.audience)
+	}
+	for name, value := range merged(usual, options.claims) {
 		if _, given := members[name]; !given {
 			members[name] = marshal(value)
 		}
@@ -224,11 +265,45 @@ func (iss *Issuer) payload(claims any) []byte {
 			delete(members, name)
 		}
 	}
+	options.rename(members)
 	return marshal(members)
 }
 
+// tokenDefaults are the options of a token that does not say otherwise.
+func (iss *Issuer) tokenDefaults() tokenOptions {
+	if iss.own != nil {
+		return *iss.own
+	}
+	iss.mu.Lock()
+	defer iss.mu.Unlock()
+	return iss.token
+}
+
+// follow makes the issuer's tokens ones that a verifier with cfg takes. The first
+// verifier decides; what the issuer was told itself stays.
+func (iss *Issuer) follow(cfg persauth.Config) {
+	iss.mu.Lock()
+	defer iss.mu.Unlock()
+	if iss.fixed {
+		return
+	}
+	iss.fixed = true
+	var wanted tokenOptions
+	wanted.follow(cfg)
+	o := &iss.token
+	o.issuer, o.tenant = cmp.Or(o.issuer, wanted.issuer), cmp.Or(o.tenant, wanted.tenant)
+	if o.audience == nil {
+		o.audience = wanted.audience
+	}
+	if o.names == (persauth.ClaimNames{}) {
+		o.names = wanted.names
+	}
+}
+
 // Verifier makes a verifier that holds the keys published now and opens no
-// connection. It goes by the issuer's [Clock]. Its Config can be changed first.
+// connection. It goes by the issuer's [Clock]. Its Config can be changed first:
+// what the first verifier wants of tokens, the issuer's tokens then have, as with
+// [WithConfig].
 func (iss *Issuer) Verifier(changes ...func(*persauth.Config)) *persauth.Verifier {
 	iss.t.Helper()
 	cfg := persauth.Config{Keys: persauth.StaticKeys(iss.JWKS()), Now: iss.clock.Now}
@@ -239,6 +314,7 @@ func (iss *Issuer) Verifier(changes ...func(*persauth.Config)) *persauth.Verifie
 	if err != nil {
 		iss.t.Fatalf("persauthtest: %v", err)
 	}
+	iss.follow(cfg)
 	iss.t.Cleanup(v.Close)
 	return v
 }

@@ -170,10 +170,12 @@ func (s *Server) Config(changes ...func(*persauth.Config)) persauth.Config {
 // Verifier makes a verifier that asks the server. It is closed with the test.
 func (s *Server) Verifier(changes ...func(*persauth.Config)) *persauth.Verifier {
 	s.t.Helper()
-	v, err := persauth.New(s.Config(changes...))
+	cfg := s.Config(changes...)
+	v, err := persauth.New(cfg)
 	if err != nil {
 		s.t.Fatalf("persauthtest: %v", err)
 	}
+	s.iss.follow(cfg)
 	s.t.Cleanup(v.Close)
 	return v
 }

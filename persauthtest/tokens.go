@@ -3,6 +3,7 @@ package persauthtest
 // Tokens by name: those of each kind of caller, and bad ones.
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -28,7 +29,14 @@ func (iss *Issuer) TenantToken(tenant string, roles ...string) string {
 // SystemToken is the token of a program of tenant. It lives for a year.
 func (iss *Issuer) SystemToken(tenant string) string {
 	return iss.Token(map[string]any{"tenantId": tenant, "authType": persauth.AuthSystem, "sub": "system",
-		"exp": iss.clock.Now().AddDate(1, 0, 0).Unix()})
+		"exp": iss.systemExpiry().Unix()})
+}
+
+func (iss *Issuer) systemExpiry() time.Time {
+	if d := iss.tokenDefaults().lifetime; d != 0 {
+		return iss.clock.Now().Add(d)
+	}
+	return iss.clock.Now().AddDate(1, 0, 0)
 }
 
 // oneOrMany is how PERS writes roles: one as a string, several as an array.
@@ -70,8 +78,9 @@ func (iss *Issuer) ForgedToken() string {
 
 // TamperedToken is a token whose claims were changed after it was signed.
 func (iss *Issuer) TamperedToken() string {
-	good := iss.UserToken(DefaultTenant)
-	other := iss.TenantToken(DefaultTenant, "TENANT_ADMIN")
+	tenant := cmp.Or(iss.tokenDefaults().tenant, DefaultTenant)
+	good := iss.UserToken(tenant)
+	other := iss.TenantToken(tenant, "TENANT_ADMIN")
 	return join(part(good, 0), part(other, 1), part(good, 2))
 }
 
