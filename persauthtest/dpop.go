@@ -3,7 +3,6 @@ package persauthtest
 // Clients whose tokens are bound to a key of theirs (RFC 9449).
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -51,9 +50,7 @@ func (c *DPoPClient) members() (members map[string]any) {
 
 // Thumbprint is what a token that is bound to the key has as "jkt" (RFC 7638).
 func (c *DPoPClient) Thumbprint() string {
-	sum, err := c.key.public().Thumbprint(crypto.SHA256)
-	must(err)
-	return encode(sum)
+	return c.key.Thumbprint()
 }
 
 // ProofChange changes a proof before it is signed.

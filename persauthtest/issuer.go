@@ -103,7 +103,7 @@ func NewIssuer(t TB, options ...IssuerOption) *Issuer {
 		iss.keys = append(iss.keys, iss.nextKey(algorithm))
 	}
 	if len(iss.keys) == 0 {
-		t.Fatalf("persauthtest: an issuer needs at least one key")
+		t.Fatalf("persauthtest: an issuer needs at least one algorithm, or a key")
 	}
 	iss.signer = iss.keys[0]
 	return iss

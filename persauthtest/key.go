@@ -17,8 +17,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	mathrand "math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
@@ -53,7 +56,7 @@ var curves = map[string]elliptic.Curve{
 func NewKey(id, algorithm, seed string) (*Key, error) {
 	key := &Key{ID: id, Algorithm: algorithm}
 	if _, ok := hashes[algorithm]; !ok {
-		return nil, fmt.Errorf("persauthtest: no key for algorithm %q", algorithm)
+		return nil, fmt.Errorf("persauthtest: no key for algorithm %q: want one of %s", algorithm, strings.Join(slices.Sorted(maps.Keys(hashes)), ", "))
 	}
 	var err error
 	switch {
@@ -137,6 +140,14 @@ func (k *Key) JWK() []byte {
 		must(key.Set(name, value))
 	}
 	return marshal(key)
+}
+
+// Thumbprint is the SHA-256 thumbprint of the public key (RFC 7638): the usual
+// "kid", and what a token that is bound to the key has as "jkt".
+func (k *Key) Thumbprint() string {
+	sum, err := k.public().Thumbprint(crypto.SHA256)
+	must(err)
+	return encode(sum)
 }
 
 // public is the public key in the hands of a library that is not the one under

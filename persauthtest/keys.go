@@ -53,6 +53,15 @@ func KeySigner(id, algorithm string, signer crypto.Signer) KeySource {
 	return keySigner{id, algorithm, signer}
 }
 
+// ReadKeys reads keys, as [WithKeys] does.
+func ReadKeys(source KeySource) ([]*Key, error) {
+	keys, err := source.keys()
+	if err != nil {
+		return nil, fmt.Errorf("persauthtest: %w", err)
+	}
+	return keys, nil
+}
+
 type keyBytes []byte
 
 func (k keyBytes) keys() ([]*Key, error) {
@@ -154,11 +163,7 @@ func (k keySigner) keys() ([]*Key, error) {
 		return nil, fmt.Errorf("the key is not one for %q: want %s", key.Algorithm, strings.Join(usual, ", "))
 	}
 	if key.ID == "" {
-		sum, err := key.public().Thumbprint(crypto.SHA256)
-		if err != nil {
-			return nil, err
-		}
-		key.ID = encode(sum)
+		key.ID = key.Thumbprint()
 	}
 	return []*Key{key}, nil
 }

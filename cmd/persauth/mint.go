@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ type mintOptions struct {
 	roles                             texts
 	expiresIn                         time.Duration
 	claims                            text
+	dpopKey                           text
 }
 
 var mintTypes = []persauth.AuthType{persauth.AuthUser, persauth.AuthBusiness, persauth.AuthTenant, persauth.AuthSystem}
@@ -63,6 +65,7 @@ func (sh *shell) mintCommand() *cobra.Command {
 	flags.Var(&o.roles, "role", "give it role `R`; may be given several times")
 	flags.DurationVar(&o.expiresIn, "expires-in", 0, "let it expire in `D`, for example 1h (default 15m; a year for --type system)")
 	flags.Var(&o.claims, "claims", "add the claims of the JSON object `JSON`")
+	flags.Var(&o.dpopKey, "dpop-key", "bind it to the key of a client in `FILE`: a private key as PEM or JWK")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !flags.Changed("expires-in") {
 			o.expiresIn = shortLife
@@ -74,17 +77,60 @@ func (sh *shell) mintCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := o.check(flags); err != nil {
+			return err
+		}
+		if o.dpopKey != "" {
+			keys, err := persauthtest.ReadKeys(persauthtest.KeyFile(string(o.dpopKey)))
+			if err != nil {
+				return fmt.Errorf("--dpop-key: %s", strings.TrimPrefix(err.Error(), "persauthtest: "))
+			}
+			claims["cnf"] = map[string]string{"jkt": keys[0].Thumbprint()}
+		}
 		return withTestKit(func(kit *testKit) error {
 			iss := o.issuer(kit)
-			key := iss.Keys()[0]
-			if o.algorithm != "" {
-				key = iss.Key(string(o.algorithm))
+			key, err := o.key(iss)
+			if err != nil {
+				return err
 			}
-			_, err := fmt.Fprintln(sh.out, iss.TokenBy(key, claims))
+			_, err = fmt.Fprintln(sh.out, iss.TokenBy(key, claims))
 			return err
 		})
 	}
 	return cmd
+}
+
+// key returns the key to sign with.
+func (o *mintOptions) key(iss *persauthtest.Issuer) (*persauthtest.Key, error) {
+	var others []string
+	for _, key := range iss.Keys() {
+		if o.algorithm == "" || key.Algorithm == string(o.algorithm) {
+			return key, nil
+		}
+		others = append(others, key.Algorithm)
+	}
+	if o.keys != "" {
+		return nil, fmt.Errorf("no key in %s is for %s, only for %s", o.keys, shown(string(o.algorithm)), strings.Join(others, ", "))
+	}
+	return nil, fmt.Errorf("there is no key for %s: add it, as in --algorithms %s,%s, to mint and to mock",
+		shown(string(o.algorithm)), strings.Join(others, ","), printable(string(o.algorithm)))
+}
+
+// jsonClaims reads a JSON object of claims, and nil where it is not given. Numbers
+// stay as they are written.
+func jsonClaims(object text) (map[string]any, error) {
+	if object == "" {
+		return nil, nil
+	}
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(object), &raw); err != nil || raw == nil {
+		return nil, errors.New("--claims is not a JSON object")
+	}
+	claims := make(map[string]any, len(raw))
+	for name, value := range raw {
+		claims[name] = value
+	}
+	return claims, nil
 }
 
 // read returns the claims that the flags ask for.
@@ -121,14 +167,10 @@ func (o *mintOptions) read(now time.Time) (map[string]any, error) {
 	default:
 		claims["role"] = o.roles
 	}
-	if o.claims != "" {
-		var more map[string]json.RawMessage
-		if err := json.Unmarshal([]byte(o.claims), &more); err != nil || more == nil {
-			return nil, errors.New("--claims is not a JSON object")
-		}
-		for name, value := range more {
-			claims[name] = value
-		}
+	more, err := jsonClaims(o.claims)
+	if err != nil {
+		return nil, err
 	}
+	maps.Copy(claims, more)
 	return claims, nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/persauth/persauth"
 	"github.com/persauth/persauth/persauthtest"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -44,6 +45,10 @@ interrupted.`
 type issuerOptions struct {
 	seed       text
 	algorithms []string
+	keys       text
+	issuerName text
+	audience   texts
+	names      claimNames
 }
 
 func (o *issuerOptions) register(flags *pflag.FlagSet) {
@@ -52,10 +57,29 @@ func (o *issuerOptions) register(flags *pflag.FlagSet) {
 	flags.Var(&o.seed, "seed", "make the keys from `SEED`; the same for mock and mint")
 	flags.StringSliceVar(&o.algorithms, "algorithms", []string{mockAlgorithm},
 		"have one key for each algorithm of `LIST`; the same for mock and mint")
+	flags.Var(&o.keys, "keys", "sign with the private keys in `FILE` instead: PEM, a JWK or a JWK Set; the same for mock and mint")
+	flags.Var(&o.issuerName, "issuer", "set iss of tokens to `I`")
+	flags.Var(&o.audience, "audience", "set aud of tokens to `A`; may be given several times")
+	flags.Var(&o.names, "claim-names", claimNamesHelp)
 }
 
-func (o *issuerOptions) issuer(t persauthtest.TB) *persauthtest.Issuer {
-	return persauthtest.NewIssuer(t, persauthtest.WithSeed(string(o.seed)), persauthtest.WithAlgorithms(o.algorithms...))
+func (o *issuerOptions) issuer(t persauthtest.TB, more ...persauthtest.IssuerOption) *persauthtest.Issuer {
+	options := append([]persauthtest.IssuerOption{persauthtest.WithSeed(string(o.seed)), persauthtest.WithIssuer(string(o.issuerName)),
+		persauthtest.WithAudience(o.audience...), persauthtest.WithClaimNames(persauth.ClaimNames(o.names))}, more...)
+	if o.keys != "" {
+		options = append(options, persauthtest.WithKeys(persauthtest.KeyFile(string(o.keys))))
+	} else {
+		options = append(options, persauthtest.WithAlgorithms(o.algorithms...))
+	}
+	return persauthtest.NewIssuer(t, options...)
+}
+
+// check refuses flags that contradict each other.
+func (o *issuerOptions) check(flags *pflag.FlagSet) error {
+	if o.keys != "" && flags.Changed("algorithms") {
+		return errors.New("--keys and --algorithms exclude each other: the file says which keys there are")
+	}
+	return nil
 }
 
 // flags is how mint has to be called for the same keys: nothing, for the usual
@@ -70,8 +94,19 @@ func (o *issuerOptions) flags() (args string) {
 	if o.seed != mockSeed {
 		args += " --seed " + quote(printable(string(o.seed)))
 	}
-	if len(o.algorithms) != 1 || o.algorithms[0] != mockAlgorithm {
+	if o.keys != "" {
+		args += " --keys " + quote(printable(string(o.keys)))
+	} else if len(o.algorithms) != 1 || o.algorithms[0] != mockAlgorithm {
 		args += " --algorithms " + strings.Join(o.algorithms, ",") // all of them are words that we know
+	}
+	if o.issuerName != "" {
+		args += " --issuer " + quote(printable(string(o.issuerName)))
+	}
+	for _, audience := range o.audience {
+		args += " --audience " + quote(printable(audience))
+	}
+	if names := o.names.String(); names != "" {
+		args += " --claim-names " + quote(printable(names))
 	}
 	return args
 }
@@ -114,6 +149,7 @@ func withTestKit(do func(*testKit) error) (err error) {
 
 func (sh *shell) mockCommand() *cobra.Command {
 	var o issuerOptions
+	var claims text
 	address := text(mockAddress)
 	cmd := &cobra.Command{
 		Use:                   "mock [flags]",
@@ -125,12 +161,20 @@ func (sh *shell) mockCommand() *cobra.Command {
 	}
 	o.register(cmd.Flags())
 	cmd.Flags().Var(&address, "addr", "serve at `ADDRESS`; port 0 is any free one")
+	cmd.Flags().Var(&claims, "claims", "add the claims of the JSON object `JSON` to tokens that have no others of these names")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		more, err := jsonClaims(claims)
+		if err != nil {
+			return err
+		}
+		if err := o.check(cmd.Flags()); err != nil {
+			return err
+		}
 		if err := needsNetwork(cmd.CommandPath()); err != nil {
 			return err
 		}
 		return withTestKit(func(kit *testKit) error {
-			pers := persauthtest.NewServer(kit, o.issuer(kit), persauthtest.InMemory())
+			pers := persauthtest.NewServer(kit, o.issuer(kit, persauthtest.WithClaims(more)), persauthtest.InMemory())
 			var config net.ListenConfig
 			listener, err := config.Listen(cmd.Context(), "tcp", string(address))
 			if err != nil {

@@ -3,7 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/persauth/persauth/persauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -66,6 +72,7 @@ func TestMockAndMint(t *testing.T) {
 		"usual":      nil,
 		"a seed":     {"--seed", "it's mine"},
 		"algorithms": {"--algorithms", "RS256,EdDSA"},
+		"settings":   {"--issuer", "https://pers.example", "--audience", "shop", "--audience", "bank", "--claim-names", "tenant=org.id,role=org.roles"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, stop := startMock(t, args...)
@@ -73,6 +80,8 @@ func TestMockAndMint(t *testing.T) {
 			assert.Equal(t, []string{"PERS_BASE_URL", m.base, "PERS_PROJECT_KEY"}, m.env[:3])
 			if name == "a seed" {
 				assert.Equal(t, `mint --seed 'it'\''s mine'`, m.mint)
+			} else if name == "settings" {
+				assert.Equal(t, "mint --issuer https://pers.example --audience shop --audience bank --claim-names 'tenant=org.id,role=org.roles'", m.mint)
 			} else {
 				assert.Equal(t, strings.Join(append([]string{"mint"}, args...), " "), m.mint)
 			}
@@ -82,8 +91,15 @@ func TestMockAndMint(t *testing.T) {
 				return got.out
 			}
 			for _, more := range [][]string{nil, {"--type", "business", "--role", "ADMIN"}, {"--type", "tenant"}, {"--type", "system"}} {
-				got := call(t, mint(more...), m.env, "verify", "--live")
+				verify := []string{"verify", "--live"}
+				if name == "settings" {
+					verify = append(verify, "--issuer", "https://pers.example", "--audience", "bank", "--claim-names", "tenant=org.id,role=org.roles")
+				}
+				got := call(t, mint(more...), m.env, verify...)
 				assert.Equal(t, 0, got.status, "%s %s", more, got.out)
+			}
+			if name == "settings" {
+				return
 			}
 			assert.Equal(t, 1, call(t, mint("--expires-in", "-1h"), m.env, "verify").status)
 			stranger := call(t, "", nil, "mint", "--seed", "another").out
@@ -141,7 +157,14 @@ func TestMockAndMintUsage(t *testing.T) {
 		"mock: empty seed":      {[]string{"mock", "--seed", ""}, "it is empty"},
 		"mock: algorithm":       {[]string{"mock", "--algorithms", "HS256"}, "HS256"},
 		"mint: no algorithm":    {[]string{"mint", "--algorithms", ""}, "at least one algorithm"},
-		"mint: other algorithm": {[]string{"mint", "--alg", "RS256"}, `no key for "RS256"`},
+		"mint: other algorithm": {[]string{"mint", "--alg", "RS256"}, "there is no key for RS256: add it, as in --algorithms ES256,RS256, to mint and to mock"},
+		"mint: no such key":     {[]string{"mint", "--keys", "/no/such/file"}, "/no/such/file"},
+		"mint: keys twice":      {[]string{"mint", "--keys", "x", "--algorithms", "RS256"}, "exclude each other"},
+		"mock: keys twice":      {[]string{"mock", "--keys", "x", "--algorithms", "RS256"}, "exclude each other"},
+		"mint: DPoP key":        {[]string{"mint", "--dpop-key", fixtureKeys}, "--dpop-key: ../../testdata/jwks.json: key 0 is public"},
+		"mint: claim names":     {[]string{"mint", "--claim-names", "tenant"}, "want name=path"},
+		"verify: claim names":   {[]string{"verify", "--claim-names", "shop=x", "a"}, "there is no shop: want tenant"},
+		"mock: claims":          {[]string{"mock", "--claims", "[]"}, "--claims"},
 		"mint: type":            {[]string{"mint", "--type", "admin"}, "--type"},
 		"mint: business":        {[]string{"mint", "--business", "b"}, "--type business"},
 		"mint: claims":          {[]string{"mint", "--claims", "[]"}, "--claims"},
@@ -175,4 +198,49 @@ func TestMockForBrowsers(t *testing.T) {
 	require.NoError(t, response.Body.Close())
 	assert.Equal(t, http.StatusUnauthorized, response.StatusCode, "without the project key")
 	assert.Equal(t, "*", response.Header.Get("Access-Control-Allow-Origin"))
+}
+
+// Keys of one's own, in the mock and in tokens, and a client's key to bind them
+// to.
+func TestOwnKeys(t *testing.T) {
+	private := file(t, ownKey(t))
+	m, _ := startMock(t, "--keys", private, "--claims", `{"email":"ann@example.com"}`)
+	assert.Equal(t, "mint --keys "+private, m.mint)
+	token := call(t, "", nil, "mint", "--keys", private, "--type", "user").out
+	got := call(t, token, m.env, "verify", "--live", "--json")
+	assert.Equal(t, 0, got.status, got.out)
+
+	client, err := persauthtest.ReadKeys(persauthtest.KeyFile(file(t, ownKey(t))))
+	require.NoError(t, err)
+	bound := file(t, ownKey(t))
+	keys, err := persauthtest.ReadKeys(persauthtest.KeyFile(bound))
+	require.NoError(t, err)
+	require.NotEqual(t, client[0].Thumbprint(), keys[0].Thumbprint())
+	token = call(t, "", nil, "mint", "--keys", private, "--dpop-key", bound).out
+	assert.Contains(t, payload(t, strings.TrimSpace(token)), `"cnf":{"jkt":"`+keys[0].Thumbprint()+`"}`)
+
+	// The mock's own tokens have the claims.
+	body := `{"authToken":"a provider's","authType":"user"}`
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, m.base+"/auth/token", strings.NewReader(body))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Project-Key", m.env[3])
+	response, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	var pair struct {
+		AccessToken string `json:"accessToken"`
+	}
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&pair))
+	assert.Contains(t, payload(t, pair.AccessToken), "ann@example.com")
+}
+
+// ownKey is a new private key as PEM.
+func ownKey(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }

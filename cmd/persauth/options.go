@@ -44,6 +44,7 @@ type options struct {
 	jwks, projectKey, baseURL text
 	issuer, audience          text
 	tenants                   texts
+	names                     claimNames
 	now                       clock
 	leeway                    time.Duration
 	offline, live             bool
@@ -57,6 +58,7 @@ func (o *options) register(flags *pflag.FlagSet) {
 	flags.Var(&o.issuer, "issuer", "accept only tokens whose iss is `I`")
 	flags.Var(&o.audience, "audience", "accept only tokens whose aud has `A`")
 	flags.Var(&o.tenants, "tenant", "accept only tokens of tenant `T`; may be given several times")
+	flags.Var(&o.names, "claim-names", claimNamesHelp)
 	flags.Var(&o.now, "now", "verify as if it were `TIME`: RFC 3339, or Unix seconds")
 	flags.DurationVar(&o.leeway, "leeway", 30*time.Second, "allow clocks to differ by `D`, for example 1m; 0 for not at all")
 	flags.BoolVar(&o.live, "live", false, "ask PERS about each token whether it was revoked; needs a project key")
@@ -69,6 +71,7 @@ func (o *options) verifier(sh *shell, flags *pflag.FlagSet) (*persauth.Verifier,
 		Issuer:      string(o.issuer),
 		Audience:    string(o.audience),
 		Tenants:     o.tenants,
+		ClaimNames:  persauth.ClaimNames(o.names),
 		Offline:     o.offline,
 		Now:         o.now.now,
 		CacheTokens: recentTokens,
