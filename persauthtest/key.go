@@ -36,6 +36,9 @@ type Key struct {
 	Algorithm string
 
 	private crypto.Signer
+	// fixed makes the same signature each time (RFC 6979), for files that must
+	// not change.
+	fixed bool
 }
 
 // hashes names the algorithms that a Key can have.
@@ -179,7 +182,11 @@ func (k *Key) Signature(input []byte) []byte {
 	if k.Algorithm[0] == 'P' {
 		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
 	}
-	signature, err := k.signer().Sign(rand.Reader, digest, options)
+	random := rand.Reader
+	if _, ok := k.signer().(*ecdsa.PrivateKey); ok && k.fixed {
+		random = nil
+	}
+	signature, err := k.signer().Sign(random, digest, options)
 	must(err)
 	if curve := curves[k.Algorithm]; curve != nil {
 		var der struct{ R, S *big.Int }

@@ -159,7 +159,7 @@ func (sh *shell) rootCommand() *cobra.Command {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(sh.verifyCommand(), sh.explainCommand(), sh.inspectCommand(), sh.jwksCommand(),
-		sh.serveCommand(), sh.mockCommand(), sh.mintCommand(), sh.versionCommand(),
+		sh.serveCommand(), sh.mockCommand(), sh.mintCommand(), sh.fixturesCommand(), sh.versionCommand(),
 		sh.loginCommand(), sh.tokenCommand(), sh.curlCommand(), sh.logoutCommand())
 	return root
 }

@@ -64,14 +64,17 @@ func (o *issuerOptions) register(flags *pflag.FlagSet) {
 }
 
 func (o *issuerOptions) issuer(t persauthtest.TB, more ...persauthtest.IssuerOption) *persauthtest.Issuer {
-	options := append([]persauthtest.IssuerOption{persauthtest.WithSeed(string(o.seed)), persauthtest.WithIssuer(string(o.issuerName)),
-		persauthtest.WithAudience(o.audience...), persauthtest.WithClaimNames(persauth.ClaimNames(o.names))}, more...)
+	return persauthtest.NewIssuer(t, append(o.options(), more...)...)
+}
+
+// options are the flags as persauthtest has them.
+func (o *issuerOptions) options() []persauthtest.IssuerOption {
+	options := []persauthtest.IssuerOption{persauthtest.WithSeed(string(o.seed)), persauthtest.WithIssuer(string(o.issuerName)),
+		persauthtest.WithAudience(o.audience...), persauthtest.WithClaimNames(persauth.ClaimNames(o.names))}
 	if o.keys != "" {
-		options = append(options, persauthtest.WithKeys(persauthtest.KeyFile(string(o.keys))))
-	} else {
-		options = append(options, persauthtest.WithAlgorithms(o.algorithms...))
+		return append(options, persauthtest.WithKeys(persauthtest.KeyFile(string(o.keys))))
 	}
-	return persauthtest.NewIssuer(t, options...)
+	return append(options, persauthtest.WithAlgorithms(o.algorithms...))
 }
 
 // check refuses flags that contradict each other.

@@ -10,6 +10,7 @@ import (
 	"go/types"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -88,6 +89,8 @@ func exported(ctx context.Context, tree string) (map[string]*types.Package, erro
 	all := make(map[string]*types.Package)
 	for _, m := range modules {
 		found, err := packages.Load(&packages.Config{Context: ctx, Dir: m.dir,
+			// So that what was compiled for one tree serves for the other.
+			Env:  append(os.Environ(), "GOFLAGS=-trimpath -buildvcs=false"),
 			Mode: packages.NeedName | packages.NeedTypes | packages.NeedImports | packages.NeedExportFile}, "./...")
 		if err != nil {
 			return nil, err
