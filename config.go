@@ -135,6 +135,11 @@ type Config struct {
 	// are spaced by it, because PERS allows 10,000 calls of any kind in an hour to
 	// all that use one project key. Default 1.
 	Instances int
+	// Fleet is the state that all instances share, on Valkey or Redis: the calls
+	// below are leased from it and not divided by Instances, what [Verifier.Revoke]
+	// says counts everywhere, an answer of PERS serves all, and a proof is taken
+	// once. See package fleet. nil: each instance is alone.
+	Fleet Fleet
 	// UnknownKeyCallsPerHour, RemoteAlgorithmCallsPerHour and
 	// RevocationCallsPerHour are how many calls of /auth/verify are made in an
 	// hour at most, by all instances together: about tokens whose key is not at
@@ -387,7 +392,10 @@ func (c *Config) callsPerHour() (calls [purposes]float64) {
 		forRemoteAlgorithm: c.RemoteAlgorithmCallsPerHour,
 		forRevocation:      c.RevocationCallsPerHour,
 	} {
-		calls[p] = float64(max(n, 0)) / float64(c.Instances)
+		calls[p] = float64(max(n, 0))
+		if c.Fleet == nil { // which divides them as they are needed
+			calls[p] /= float64(c.Instances)
+		}
 	}
 	return calls
 }
@@ -410,7 +418,8 @@ func (c *Config) api() (*persapi.Client, error) {
 
 // keyring opens the sources of keys and reads those that need no network. pers
 // may be nil. Where there is no source at all, it leaves it to check to say so.
-func (c *Config) keyring(pers *persapi.Client) (*keyring, error) {
+func (c *Config) keyring(pers *persapi.Client, fleet *fleetMember) (*keyring, error) {
+	var k *keyring
 	var seed *jose.KeySet
 	var origin keyOrigin
 	source := "static"
@@ -435,12 +444,15 @@ func (c *Config) keyring(pers *persapi.Client) (*keyring, error) {
 		}
 		if !c.Offline {
 			origin, source = persOrigin{pers}, "seed"
+			if fleet != nil {
+				origin = fleet.origin(pers, c, func() clock.Instant { return k.fetched() })
+			}
 			times = keyTimes{soft: c.softAge(), softGiven: c.KeySoftAge != 0, hard: c.KeyHardAge, timeout: c.Timeout,
 				unknown:    c.spread(c.UnknownKeyInterval, c.softAge()), // after that the keys are refreshed anyway
 				maxBackoff: c.spread(longestBackoff, longestSpread)}
 		}
 	}
-	k := newKeyring(origin, times, c.Now, c.Logger)
+	k = newKeyring(origin, times, c.Now, c.Logger)
 	k.snapshot = kept
 	k.begin(seed, source, clock.Of(c.Now()))
 	if c.Offline && kept != nil && k.current.Load() == nil {
@@ -452,7 +464,7 @@ func (c *Config) keyring(pers *persapi.Client) (*keyring, error) {
 // begin installs the keys to start with: the snapshot where it can be used,
 // otherwise those that came with the service.
 func (k *keyring) begin(seed *jose.KeySet, source string, now clock.Instant) {
-	_, remote := k.origin.(persOrigin)
+	remote := k.origin != nil && k.origin.name() == "remote"
 	var set *keySet
 	if k.snapshot != nil {
 		index, fetched, err := k.snapshot.load(now, k.times.hard)

@@ -63,9 +63,12 @@ type Revocation struct {
 // Revoke refuses tokens from the next call on, with [ErrRevoked], whatever the
 // keys and PERS say, and ends the contexts of [Verifier.ContextWhileValid]. It is for
 // a webhook or an admin action. It holds for this Verifier, and for as long as the
-// process lives; [Verifier.Unrevoke] takes it back. What a token costs does not grow
-// with the number of revocations. The error says that r names nothing, or a token
-// that is none. Safe for concurrent use.
+// process lives; with [Config.Fleet] for all instances, until it ends.
+// [Verifier.Unrevoke] takes it back. What a token costs does not grow with the number
+// of revocations. The error says that r names nothing, or a token that is none; or,
+// as an ErrUnavailable, that it counts here and the fleet could not be told within
+// two seconds: that is tried again for as long as the process lives. Safe for
+// concurrent use.
 func (v *Verifier) Revoke(r Revocation) error {
 	names, err := r.names()
 	if err != nil {
@@ -78,13 +81,26 @@ func (v *Verifier) Revoke(r Revocation) error {
 	}
 	v.denied.add(&names, entry, now)
 	v.watch.look(v)
-	return nil
+	return v.publish(&r, true, &names, entry.before, entry.until)
+}
+
+// publish tells the fleet, if there is one.
+func (v *Verifier) publish(r *Revocation, revoked bool, names *denyNames, before, until clock.Instant) error {
+	if v.fleet == nil {
+		return nil
+	}
+	e, err := r.logEntry(revoked, names, before, min(until, v.clock().Add(longestEntry)))
+	if err != nil {
+		return err
+	}
+	return v.fleet.write(e)
 }
 
 // Unrevoke takes back what Revoke was told with the same names; with IssuedBefore,
 // only what was told with the same one. It takes nothing back of a wider or a
-// narrower revocation, nor of what PERS says. The error is that of Revoke; it is none
-// if nothing was revoked.
+// narrower revocation, nor of what PERS says. Every instance of a [Config.Fleet] may
+// take back what another one revoked. The error is that of Revoke; it is none if
+// nothing was revoked.
 func (v *Verifier) Unrevoke(r Revocation) error {
 	names, err := r.names()
 	if err != nil {
@@ -94,8 +110,8 @@ func (v *Verifier) Unrevoke(r Revocation) error {
 	if !r.IssuedBefore.IsZero() {
 		before = clock.Of(r.IssuedBefore)
 	}
-	v.denied.remove(&names, before)
-	return nil
+	v.denied.removeDigest(names.digest(names.mask()), before)
+	return v.publish(&r, false, &names, before, v.clock().Add(defaultRevocation))
 }
 
 // names returns what r is about.
@@ -238,17 +254,27 @@ func signingInput(token string) string {
 // add adds an entry. What a wider one says already is not kept beside it.
 func (d *denyList) add(names *denyNames, entry denial, now clock.Instant) {
 	mask := names.mask()
-	key := names.digest(mask)
+	d.addDigest(mask, names.digest(mask), entry, now)
+}
+
+// addDigest is add for names that have a digest.
+func (d *denyList) addDigest(mask denyMask, key tokenDigest, entry denial, now clock.Instant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !slices.ContainsFunc(d.entries[key], func(e denial) bool { return e.covers(entry) }) {
-		d.entries[key] = append(slices.DeleteFunc(d.entries[key], entry.covers), entry)
-	}
+	d.entries[key] = withDenial(d.entries[key], entry)
 	if !slices.Contains(d.inUse, mask) {
 		d.inUse = append(d.inUse, mask)
 	}
 	d.tidy(now)
 	d.version.Add(1)
+}
+
+// withDenial returns the entries and one more, without those that another one covers.
+func withDenial(entries []denial, entry denial) []denial {
+	if slices.ContainsFunc(entries, func(e denial) bool { return e.covers(entry) }) {
+		return entries
+	}
+	return append(slices.DeleteFunc(entries, entry.covers), entry)
 }
 
 // changedElsewhere says that tokens were refused which the list does not hold, so
@@ -276,15 +302,18 @@ func (d *denyList) tidy(now clock.Instant) {
 // covers reports whether e refuses all that other does.
 func (e denial) covers(other denial) bool { return e.before >= other.before && e.until >= other.until }
 
-// remove removes the entry for tokens issued before a time, or with None all of
-// those names.
-func (d *denyList) remove(names *denyNames, before clock.Instant) {
-	key := names.digest(names.mask())
+// removeDigest removes the entry for tokens issued before a time, or with None all of
+// the names that have the digest. Others, which it may have covered, are held from
+// then on.
+func (d *denyList) removeDigest(key tokenDigest, before clock.Instant, others ...denial) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	left := slices.DeleteFunc(slices.Clone(d.entries[key]), func(e denial) bool { return before == clock.None || e.before == before })
-	if len(left) == len(d.entries[key]) {
+	if len(left) == len(d.entries[key]) && len(others) == 0 {
 		return
+	}
+	for _, other := range others {
+		left = withDenial(left, other)
 	}
 	if d.entries[key] = left; len(left) == 0 {
 		delete(d.entries, key)

@@ -119,7 +119,7 @@ type proofs struct {
 }
 
 // proofs checks and completes the part of the Config that is about proofs.
-func (c *Config) proofs(clocks *clock.Clock) (*proofs, error) {
+func (c *Config) proofs(clocks *clock.Clock, fleet *fleetMember) (*proofs, error) {
 	d := c.DPoP
 	var wrong []error
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
@@ -172,7 +172,8 @@ func (c *Config) proofs(clocks *clock.Clock) (*proofs, error) {
 			fail("DPoP.MaxReplays bounds the memory of one instance, and DPoP.Replays takes its place")
 		}
 	} else {
-		checks.Store = dpop.NewMemory(cmp.Or(d.MaxReplays, defaultReplays), checks.MaxAge+2*c.Leeway, clocks)
+		local := dpop.NewMemory(cmp.Or(d.MaxReplays, defaultReplays), checks.MaxAge+2*c.Leeway, clocks)
+		checks.Store = fleet.replays(local, c.Leeway)
 	}
 	p := &proofs{mode: d.Mode, checker: dpop.New(checks)}
 	if addressed && d.Mode != DPoPOff {

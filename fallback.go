@@ -42,6 +42,9 @@ type introspector struct {
 	// whether or not anybody still waits for it. It returns what the callers get.
 	applyVerdict func(about *remembered, asked clock.Instant, err error) (*Claims, error)
 
+	// fleet shares calls and their answers; nil: this instance is alone.
+	fleet *fleetMember
+
 	context context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -58,7 +61,7 @@ func newIntrospector(pers *persapi.Client, cfg *Config, v *Verifier) *introspect
 	i := &introspector{
 		api: pers, tree: v.tree, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Logger,
 		negatives:   newNegativeCache(v.denied.changedElsewhere),
-		keysRefused: v.keys.refusesKey, applyVerdict: v.applyVerdict,
+		keysRefused: v.keys.refusesKey, applyVerdict: v.applyVerdict, fleet: v.fleet,
 		context: ctx, stop: cancel,
 		inflight: make(map[tokenDigest]*inflightCall), pausedUntil: clock.None,
 	}
@@ -128,13 +131,9 @@ func (i *introspector) later(about *remembered, why purpose) {
 	_, _ = i.join(about, why, clock.None)
 }
 
-// call asks PERS, and once more if the connection failed.
+// call asks PERS, or takes the answer that another instance got.
 func (i *introspector) call(ctx context.Context, call *inflightCall) (blame, error) {
-	body, err := i.post(ctx, call)
-	var broken *persapi.ConnectionError
-	if errors.As(err, &broken) && ctx.Err() == nil && i.again(call) {
-		body, err = i.post(ctx, call)
-	}
+	body, err := i.answer(ctx, call)
 	if err == nil {
 		return blamePERS, i.validate(body, &call.about.claims, call.about.claims.key == nil)
 	}
@@ -156,6 +155,16 @@ func (i *introspector) call(ctx context.Context, call *inflightCall) (blame, err
 	return blamePERS, e
 }
 
+// ownAnswer asks PERS, and once more if the connection failed.
+func (i *introspector) ownAnswer(ctx context.Context, call *inflightCall) ([]byte, error) {
+	body, err := i.post(ctx, call)
+	var broken *persapi.ConnectionError
+	if errors.As(err, &broken) && ctx.Err() == nil && i.again(call) {
+		body, err = i.post(ctx, call)
+	}
+	return body, err
+}
+
 // again reports whether there is a call left for a second try.
 func (i *introspector) again(call *inflightCall) bool {
 	i.mu.Lock()
@@ -166,6 +175,11 @@ func (i *introspector) again(call *inflightCall) bool {
 // post makes one call, and tells the breaker what it is evidence of.
 func (i *introspector) post(ctx context.Context, call *inflightCall) ([]byte, error) {
 	b := i.bulkheads[call.why]
+	if i.fleet != nil {
+		if err := i.fleet.leases.take(ctx, call.why.callPurpose()); err != nil {
+			return nil, err
+		}
+	}
 	return b.breaker.Execute(func() ([]byte, error) {
 		body, err := i.api.Verify(ctx, call.about.token())
 		if err == nil {

@@ -21,6 +21,7 @@ type inflightCall struct {
 	why     purpose
 	subject tokenDigest
 	asked   clock.Instant      // when it was made; whatever PERS knew then is in the answer
+	within  time.Duration      // how old an answer may be that another instance of the fleet got
 	began   time.Time          // the same, by a clock that nobody sets
 	cancel  context.CancelFunc // ends it
 	next    *inflightCall      // for those who came too late for this one; guarded by mu
@@ -69,6 +70,9 @@ func (i *introspector) join(about *remembered, why purpose, since clock.Instant)
 		return nil, negative.err
 	}
 	call := newCall(about, why)
+	if i.fleet != nil {
+		call.within = i.shareable(about, negative, since, now)
+	}
 	if err := i.permit(call, now); err != nil {
 		return nil, err
 	}

@@ -54,5 +54,5 @@ func (o persOrigin) name() string { return "remote" }
 
 func (o persOrigin) read(ctx context.Context, fresh bool) (reading, error) {
 	body, freshFor, err := o.pers.Keys(ctx, fresh)
-	return reading{body, freshFor}, apiErr(err)
+	return reading{body: body, freshFor: freshFor}, apiErr(err)
 }

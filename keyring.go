@@ -52,6 +52,7 @@ type keyOrigin interface {
 type reading struct {
 	body     []byte
 	freshFor time.Duration // what the origin says; 0: it does not
+	age      time.Duration // how long ago the origin was asked
 }
 
 // keyTimes are the clocks of a keyring.

@@ -105,7 +105,7 @@ func (k *keyring) load(ctx context.Context, before *keySet, now clock.Instant, f
 	} else if index, err = jose.ParseKeySet(got.body); err != nil {
 		return nil, err
 	}
-	return k.times.set(index, k.origin.name(), now, got.freshFor), nil
+	return k.times.set(index, k.origin.name(), now.Add(-got.age), got.freshFor), nil
 }
 
 // nextTry returns when a refresh may start after one that failed: after a back-off,

@@ -116,7 +116,7 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 // fresh reports whether PERS need not be asked again about a remembered token.
 func (v *Verifier) fresh(r *remembered, now clock.Instant) bool {
 	if r.claims.checked == clock.None {
-		return true
+		return !v.fleet.behind(now)
 	}
 	renew, _ := v.due(r)
 	return now < renew
@@ -261,10 +261,26 @@ func (v *Verifier) due(r *remembered) (renew, end clock.Instant) {
 	return r.claims.checked.Add(maxAge / 5 * 4), r.claims.checked.Add(maxAge)
 }
 
+// refusesBehind reports whether tokens are refused because the fleet's revocations
+// are not known.
+func (v *Verifier) refusesBehind(now clock.Instant) bool {
+	return v.fleet.behind(now) && (v.introspector == nil || v.fleet.policy.WhenBehind == BehindRefuses)
+}
+
+func errBehind() *Error {
+	return &Error{Check: "fleet", Want: "the revocations of the fleet", Got: "none for longer than MaxLag", RetryAfter: time.Second, Err: ErrUnavailable}
+}
+
 // maxAge returns how old PERS' word on a token may get, and whether there has to
 // be one at all.
 func (v *Verifier) maxAge(r *remembered) (maxAge time.Duration, ages bool) {
 	maxAge, ages = v.revocation.applies(&r.claims)
+	if v.fleet != nil && v.fleet.behind(v.clock()) {
+		if !ages {
+			maxAge = autoMaxAge
+		}
+		return min(maxAge, autoMaxAge), true
+	}
 	if r.claims.key == nil {
 		if !ages {
 			maxAge = strangerMaxAge

@@ -22,6 +22,8 @@ type Status struct {
 	// Remote tells about the calls of PERS about tokens. It is the zero value
 	// where PERS is not asked.
 	Remote RemoteStatus `json:"remote,omitzero"`
+	// Fleet tells about the fleet; nil where there is none.
+	Fleet *FleetStatus `json:"fleet,omitempty"`
 	// DenyListed is how many revocations are held.
 	DenyListed int `json:"denyListed"`
 	// NegativeCache is how many tokens are remembered that PERS did not accept.
@@ -138,6 +140,7 @@ func (v *Verifier) Status() Status {
 	s.CachedTokens = v.seen.Len()
 	s.Counters.CacheHits = v.seen.Hits.Sum()
 	s.DenyListed = v.denied.len()
+	s.Fleet = v.fleet.status(now)
 	if v.introspector != nil {
 		s.Remote = v.introspector.status()
 		s.NegativeCache = v.introspector.negatives.len()

@@ -33,6 +33,7 @@ type Verifier struct {
 	revocation   RevocationPolicy
 	denied       *denyList
 	watch        watchers
+	fleet        *fleetMember // nil: this instance is alone
 
 	sources    []TokenSource
 	proofs     *proofs
@@ -50,11 +51,13 @@ type Verifier struct {
 func New(cfg Config) (*Verifier, error) {
 	clocks := clock.New(cfg.Now)
 	cfg = cfg.defaults()
+	denied := newDenyList(clocks)
 	tree, wrongNames := claimTree(cfg.ClaimNames)
-	proofs, wrongDPoP := cfg.proofs(clocks)
+	fleet, wrongFleet := cfg.member(clocks.Instant, denied)
+	proofs, wrongDPoP := cfg.proofs(clocks, fleet)
 	pers, wrongAPI := cfg.api()
-	keys, wrongKeys := cfg.keyring(pers)
-	if err := errors.Join(cfg.check(), wrongNames, wrongDPoP, wrongAPI, wrongKeys); err != nil {
+	keys, wrongKeys := cfg.keyring(pers, fleet)
+	if err := errors.Join(cfg.check(), wrongNames, wrongFleet, wrongDPoP, wrongAPI, wrongKeys); err != nil {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
@@ -65,7 +68,8 @@ func New(cfg Config) (*Verifier, error) {
 		seen:       cache.NewTable(cfg.CacheTokens, (*remembered).token),
 		headers:    cache.NewBounded[*jose.Header](rememberedHeaders),
 		revocation: cfg.Revocation,
-		denied:     newDenyList(clocks),
+		denied:     denied,
+		fleet:      fleet,
 		sources:    cfg.TokenSources,
 		proofs:     proofs,
 		onRefused:  cfg.OnRefused,
@@ -122,6 +126,8 @@ func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys
 		return v.anew(ctx, t, keys, now, false)
 	case v.fresh(r, now):
 		return &r.claims, nil
+	case v.refusesBehind(now):
+		return nil, errBehind()
 	}
 	return v.recheck(ctx, r, now)
 }
@@ -132,6 +138,9 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now clock.
 	f, err := v.local(ctx, t, keys, now)
 	if err != nil && !f.stranger {
 		return nil, err
+	}
+	if !f.stranger && v.refusesBehind(now) {
+		return nil, withKeyID(errBehind(), t.header.Kid)
 	}
 	r := v.record(t, f)
 	maxAge, ask := v.maxAge(r)
@@ -195,6 +204,7 @@ func (f *finding) purpose(t *parsed, vouched bool) purpose {
 
 // local applies all checks that need no word of PERS on the token.
 func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now clock.Instant) (finding, error) {
+	v.fleet.begin()
 	f := finding{keys: keys, denied: v.denied.version.Load()}
 	if err := v.read(t); err != nil {
 		return f, err
@@ -272,8 +282,13 @@ func (v *Verifier) InsecureVerifySignatureOnly(ctx context.Context, token string
 // Warm fetches the keys from PERS now, for a service that wants to be ready
 // before its first request. It returns nil at once when the keys at hand are
 // not due for a refresh. The error is [ErrUnavailable]; the verifier can be used
-// all the same, with the keys it holds, and will try again by itself.
-func (v *Verifier) Warm(ctx context.Context) error { return v.keys.warm(ctx) }
+// all the same, with the keys it holds, and will try again by itself. With
+// [Config.Fleet] it also reads the fleet's revocations; a fleet that is away is no
+// error.
+func (v *Verifier) Warm(ctx context.Context) error {
+	v.fleet.warm(ctx)
+	return v.keys.warm(ctx)
+}
 
 // Close ends what goes on in the background and waits for it. Afterwards the
 // Verifier opens no connection, and answers from what it holds for as long as
@@ -284,6 +299,7 @@ func (v *Verifier) Close() {
 	if v.introspector != nil {
 		v.introspector.close()
 	}
+	v.fleet.close()
 }
 
 func (v *Verifier) clock() clock.Instant { return v.clocks.Instant() }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -114,3 +115,20 @@ func newMember() string {
 	rand.Read(id[:])
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
+
+// Format writes what is not secret, for every verb: neither the URL, which may have
+// a password, nor a secret.
+func (o Options) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.text()) }
+
+// MarshalText returns what [Options.Format] writes, for log/slog and JSON.
+func (o Options) MarshalText() ([]byte, error) { return []byte(o.text()), nil }
+
+func (o Options) text() string {
+	return fmt.Sprintf("fleet.Options{Name:%q Cluster:%t Policy:%+v}", o.Name, o.Cluster, o.Policy)
+}
+
+// Format writes the name of the type, for every verb: a Store holds the keys.
+func (s *Store) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "fleet.Store") }
+
+// MarshalText returns what [Store.Format] writes.
+func (s *Store) MarshalText() ([]byte, error) { return []byte("fleet.Store"), nil }
