@@ -46,7 +46,7 @@ func install(t *testing.T) (folder, node string) {
 		missing(t, "npm is needed", err)
 	}
 	folder = t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "client.mjs"} {
+	for _, name := range []string{"package.json", "package-lock.json", "client.mjs", "fixtures.mjs"} {
 		content, err := os.ReadFile(name)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name), content, 0o600))
