@@ -71,13 +71,13 @@ func BenchmarkStages(b *testing.B) {
 		r   *remembered
 		err error
 	}
-	now, keys := v.clock(), v.keys.held(v.clock())
+	now, keys := v.clock(), v.keys.Held(v.clock())
 	stages := []struct {
 		name  string
 		run   func(i int)
 		spent time.Duration
 	}{
-		{name: "clock", run: func(int) { now = v.clock(); keys = v.keys.held(now) }},
+		{name: "clock", run: func(int) { now = v.clock(); keys = v.keys.Held(now) }},
 		{name: "recall", run: func(i int) { at[i].r = v.recall(at[i].token, keys, now) }},
 		{name: "read", run: func(i int) { at[i].parsed = v.take(at[i].token); at[i].err = v.read(at[i].parsed) }},
 		{name: "glance", run: func(i int) { at[i].claims.glance(at[i].payload, v.tree, now, v.expect) }},

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/persauth/persauth/internal/clock"
 	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/keyring"
 	"github.com/persauth/persauth/internal/persapi"
 	"github.com/persauth/persauth/internal/redact"
 )
@@ -323,7 +323,7 @@ func (c *Config) check() error {
 	if err := persapi.CheckProjectKey(c.ProjectKey); err != nil {
 		wrong = append(wrong, err)
 	}
-	if err := checkFolder(c.Snapshot); err != nil {
+	if err := keyring.CheckFolder(c.Snapshot); err != nil {
 		wrong = append(wrong, err)
 	}
 	if c.Snapshot != "" && c.ProjectKey == "" {
@@ -414,99 +414,4 @@ func (c *Config) api() (*persapi.Client, error) {
 		return nil, nil
 	}
 	return persapi.New(persapi.Settings{BaseURL: c.BaseURL, ProjectKey: c.ProjectKey, HTTPClient: c.HTTPClient, AllowHTTP: c.InsecureAllowHTTP, Now: c.Now})
-}
-
-// keyring opens the sources of keys and reads those that need no network. pers
-// may be nil. Where there is no source at all, it leaves it to check to say so.
-func (c *Config) keyring(pers *persapi.Client, fleet *fleetMember) (*keyring, error) {
-	var k *keyring
-	var seed *jose.KeySet
-	var origin keyOrigin
-	source := "static"
-	if c.Keys != nil {
-		body, from, err := c.Keys.open()
-		if err == nil {
-			seed, err = jose.ParseKeySet(body)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("source of Keys: %w", err)
-		}
-		origin = from
-	}
-	times := keyTimes{soft: fileLook, patience: filePatience, timeout: c.Timeout, maxBackoff: fileLook}
-	if origin != nil {
-		source = origin.name()
-	}
-	var kept *snapshot
-	if pers != nil {
-		if c.Snapshot != "" {
-			kept = newSnapshot(c.Snapshot, pers.KeysURL(), pers.TenantTag())
-		}
-		if !c.Offline {
-			origin, source = persOrigin{pers}, "seed"
-			if fleet != nil {
-				origin = fleet.origin(pers, c, func() clock.Instant { return k.fetched() })
-			}
-			times = keyTimes{soft: c.softAge(), softGiven: c.KeySoftAge != 0, hard: c.KeyHardAge, timeout: c.Timeout,
-				unknown:    c.spread(c.UnknownKeyInterval, c.softAge()), // after that the keys are refreshed anyway
-				maxBackoff: c.spread(longestBackoff, longestSpread)}
-		}
-	}
-	k = newKeyring(origin, times, c.Now, c.Logger)
-	k.snapshot = kept
-	k.begin(seed, source, clock.Of(c.Now()))
-	if c.Offline && kept != nil && k.current.Load() == nil {
-		return nil, errors.Join(errors.New("no keys, and Offline is set"), kept.problem())
-	}
-	return k, nil
-}
-
-// begin installs the keys to start with: the snapshot where it can be used,
-// otherwise those that came with the service.
-func (k *keyring) begin(seed *jose.KeySet, source string, now clock.Instant) {
-	remote := k.origin != nil && k.origin.name() == "remote"
-	var set *keySet
-	if k.snapshot != nil {
-		index, fetched, err := k.snapshot.load(now, k.times.hard)
-		if err != nil {
-			k.log.Warn("persauth: keys from before the last stop cannot be used", "error", err)
-		} else if index != nil {
-			set = k.times.set(index, "snapshot", fetched, 0)
-		}
-		if set != nil && !remote {
-			k.origin = nil // where the snapshot is used, Keys are not
-		}
-	}
-	if set == nil && seed != nil {
-		set = k.times.set(seed, source, now, 0)
-		if remote {
-			k.date(set, now)
-		}
-	}
-	if set == nil {
-		return
-	}
-	if remote {
-		// PERS may have changed its keys while nobody asked.
-		set.due, set.soft = now, now
-	}
-	k.install(set)
-}
-
-// date notes how old a seed is. It can be used for as long as others from now on, as
-// it is there for starts without PERS.
-func (k *keyring) date(seed *keySet, now clock.Instant) {
-	fetched, dated := seedDate(seed.Body)
-	if !dated {
-		return
-	}
-	if at := clock.Of(fetched); at <= now.Add(maxLeeway) {
-		seed.loaded = min(at, now)
-		seed.outdated = now >= at.Add(k.times.hard)
-	} else {
-		seed.outdated = true // a date from the future says nothing
-	}
-	if seed.outdated {
-		k.log.Warn("persauth: the keys that came with the service are older than keys may get", "fetched", seed.loaded.String())
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/keyring"
 	"github.com/persauth/persauth/internal/persapi"
 	"github.com/persauth/persauth/internal/redact"
 )
@@ -219,6 +220,19 @@ func apiErr(err error) error {
 		return err
 	}
 	return &Error{Check: e.Call, Want: "an answer with a 2xx status", RetryAfter: e.RetryAfter, Err: ErrUnavailable, Cause: e.Cause}
+}
+
+// keysErr makes the public error of keys that cannot be had: because ctx ended, or
+// because a refresh failed.
+func keysErr(ctx context.Context, err error) error {
+	var e *keyring.Unavailable
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return &Error{Check: "keys", Want: "the current key set", Got: e.Got, RetryAfter: e.RetryAfter, Err: ErrUnavailable, Cause: apiErr(e.Cause)}
+	}
+	return interrupted(ctx, "keys")
 }
 
 // failures joins errors as [errors.Join] does, but on one line, so that one

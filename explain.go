@@ -55,7 +55,7 @@ const (
 // It is for people who want to know why; Verify is far cheaper.
 func (v *Verifier) Explain(ctx context.Context, token string) Report {
 	now := v.clock()
-	keys := v.keys.held(now)
+	keys := v.keys.Held(now)
 	claims, err := v.verify(ctx, token, v.recall(token, keys, now), keys, now)
 	if err == nil && v.needsProof(ctx, token, claims) {
 		claims, err = nil, v.errWithoutProof(claims)
@@ -123,8 +123,8 @@ func (r *Report) describeEvidence(c *candidate, e *expectation) {
 // describeKey looks for the key among those at hand, and asks nobody for others:
 // Verify just did.
 func (r *Report) describeKey(v *Verifier, t *parsed) {
-	keys := v.keys.current.Load()
-	if !keys.usable(v.clock()) {
+	keys := v.keys.Latest()
+	if !keys.Usable(v.clock()) {
 		keys = nil
 	}
 	key, err := t.verifiedBy(keys)
@@ -138,7 +138,7 @@ func (r *Report) describeKey(v *Verifier, t *parsed) {
 		r.note(err, "key", "", "")
 		r.skip("signature")
 	default:
-		r.note(nil, "key", "a key at hand", fmt.Sprintf("kid %s, from %s", orNone(t.header.Kid), keys.source))
+		r.note(nil, "key", "a key at hand", fmt.Sprintf("kid %s, from %s", orNone(t.header.Kid), keys.Source))
 		got := ""
 		if key != nil {
 			got = "one by " + key.Type + " " + key.Thumbprint

@@ -61,7 +61,7 @@ func newIntrospector(pers *persapi.Client, cfg *Config, v *Verifier) *introspect
 	i := &introspector{
 		api: pers, tree: v.tree, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Logger,
 		negatives:   newNegativeCache(v.denied.changedElsewhere),
-		keysRefused: v.keys.refusesKey, applyVerdict: v.applyVerdict, fleet: v.fleet,
+		keysRefused: func() bool { return refusesKey(v.keys.Failure()) }, applyVerdict: v.applyVerdict, fleet: v.fleet,
 		context: ctx, stop: cancel,
 		inflight: make(map[tokenDigest]*inflightCall), pausedUntil: clock.None,
 	}

@@ -4,6 +4,7 @@ package persauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/persauth/persauth/internal/clock"
 	"github.com/persauth/persauth/internal/dpop"
 	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/keyring"
 	"github.com/persauth/persauth/internal/persapi"
 )
 
@@ -135,18 +137,9 @@ func holdFor(timeout time.Duration) time.Duration { return min(timeout/2, longes
 
 const longestHold = 2 * time.Second
 
-// fetched returns when PERS was asked for the keys that are held, or clock.None.
-func (k *keyring) fetched() clock.Instant {
-	set := k.current.Load()
-	if set == nil || set.source == "seed" {
-		return clock.None
-	}
-	return set.loaded
-}
-
-// read implements keyOrigin. It takes a shared set only if it is newer than the one
+// Read implements keyring.Origin. It takes a shared set only if it is newer than the one
 // that is held: a key that left must not come back.
-func (o *fleetOrigin) read(ctx context.Context, fresh bool) (reading, error) {
+func (o *fleetOrigin) Read(ctx context.Context, fresh bool) (keyring.Reading, error) {
 	within := o.soft / 2
 	if fresh {
 		within = freshKeys
@@ -155,20 +148,20 @@ func (o *fleetOrigin) read(ctx context.Context, fresh bool) (reading, error) {
 	if loaded := o.loaded(); loaded != clock.None {
 		within = min(within, time.Duration(max(now-loaded-1, 0))*time.Microsecond)
 	}
-	var own reading
+	var own keyring.Reading
 	ask := func(ctx context.Context) ([]byte, time.Duration, error) {
 		if err := o.member.leases.take(ctx, CallKeys); err != nil {
-			return nil, 0, err
+			return nil, 0, pauseError{err}
 		}
 		var err error
-		if own, err = o.persOrigin.read(ctx, fresh); err != nil {
-			o.member.leases.limited(err)
+		if own, err = o.persOrigin.Read(ctx, fresh); err != nil {
+			o.member.leases.limited(apiErr(err))
 			return nil, 0, err
 		}
-		if _, err := jose.ParseKeySet(own.body); err != nil {
+		if _, err := jose.ParseKeySet(own.Body); err != nil {
 			return nil, 0, nil // what cannot be used is not shared
 		}
-		body, err := json.Marshal(sharedKeys{int64(own.freshFor / time.Second), own.body})
+		body, err := json.Marshal(sharedKeys{int64(own.FreshFor / time.Second), own.Body})
 		return body, o.soft, err
 	}
 	body, age, shared, err := o.member.answers.get(ctx, asking{o.shared, within, ask}, o.hold)
@@ -177,8 +170,21 @@ func (o *fleetOrigin) read(ctx context.Context, fresh bool) (reading, error) {
 	}
 	var got sharedKeys
 	if err := json.Unmarshal(body, &got); err == nil {
-		return reading{got.Body, time.Duration(got.MaxAge) * time.Second, age}, nil
+		return keyring.Reading{Body: got.Body, FreshFor: time.Duration(got.MaxAge) * time.Second, Age: age}, nil
 	}
 	_, _, err = ask(ctx) // of a later version, perhaps
 	return own, err
+}
+
+// pauseError tells a keyring how long there are no calls of PERS for it.
+type pauseError struct{ error }
+
+func (e pauseError) Unwrap() error { return e.error }
+
+func (e pauseError) PauseFor() time.Duration {
+	var public *Error
+	if errors.As(e.error, &public) {
+		return public.RetryAfter
+	}
+	return 0
 }

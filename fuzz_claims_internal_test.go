@@ -126,7 +126,7 @@ func FuzzJWKS(f *testing.F) {
 			return
 		}
 		defer v.Close()
-		held := v.keys.current.Load()
+		held := v.keys.Latest()
 		if len(held.Keys) != usable || len(held.Skipped) != len(infos)-usable {
 			t.Fatalf("%d usable keys, %d held: %q", usable, len(held.Keys), raw)
 		}

@@ -104,7 +104,7 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	t := v.take(token)
 	defer t.release()
 	now := v.clock()
-	keys := v.keys.held(now)
+	keys := v.keys.Held(now)
 	vouched := v.recall(token, keys, now) != nil
 	f, err := v.local(ctx, t, keys, now)
 	if err != nil && !f.stranger {
@@ -136,7 +136,7 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now clock.Instant
 		// The key may have come in the meantime.
 		t := v.take(r.token())
 		defer t.release()
-		return v.anew(ctx, t, v.keys.held(now), now, true)
+		return v.anew(ctx, t, v.keys.Held(now), now, true)
 	}
 	graceEnd := due.Add(v.revocation.grace)
 	if now < graceEnd && v.introspector.failing(forRevocation) {
@@ -174,7 +174,7 @@ func (v *Verifier) upgradeToLocal(r *remembered, now clock.Instant) (*Claims, er
 	}
 	t := v.take(r.token())
 	defer t.release()
-	f := finding{keys: v.keys.held(now), denied: v.denied.version.Load()}
+	f := finding{keys: v.keys.Held(now), denied: v.denied.version.Load()}
 	err := v.read(t)
 	if err == nil {
 		f.key, err = t.verifiedBy(f.keys)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/persauth/persauth/internal/clock"
 	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/keyring"
 	"github.com/persauth/persauth/internal/persapi"
 )
 
@@ -135,8 +136,9 @@ type KeyCounters struct {
 // probe, and never waits.
 func (v *Verifier) Status() Status {
 	now := v.clock()
-	s := Status{Keys: v.keys.status(now)}
-	s.Ready = v.keys.current.Load().usable(now)
+	keys := v.keys.State()
+	s := Status{Keys: keyStatus(keys, now)}
+	s.Ready = keys.Set.Usable(now)
 	s.CachedTokens = v.seen.Len()
 	s.Counters.CacheHits = v.seen.Hits.Sum()
 	s.DenyListed = v.denied.len()
@@ -156,9 +158,7 @@ func (v *Verifier) Status() Status {
 			s.Counters.Refused[code] = n
 		}
 	}
-	v.keys.mu.Lock()
-	s.Counters.Keys = v.keys.counts
-	v.keys.mu.Unlock()
+	s.Counters.Keys = KeyCounters(keys.Counts)
 	return s
 }
 
@@ -192,32 +192,27 @@ func (i *introspector) status() RemoteStatus {
 	return RemoteStatus{UnknownKey: of(forUnknownKey), RemoteAlgorithm: of(forRemoteAlgorithm), Revocation: of(forRevocation)}
 }
 
-func (k *keyring) status(now clock.Instant) KeyStatus {
-	s := KeyStatus{Keys: []KeyInfo{}}
-	if set := k.current.Load(); set != nil {
+// keyStatus is the part of Status that is about keys.
+func keyStatus(state keyring.State, now clock.Instant) KeyStatus {
+	s := KeyStatus{Keys: []KeyInfo{}, Refreshing: state.Refreshing, LastAttempt: state.LastAttempt.OrZero()}
+	if set := state.Set; set != nil {
 		for _, key := range set.Keys {
 			s.Keys = append(s.Keys, publicInfos([]jose.KeyInfo{key.KeyInfo})...)
 		}
-		s.Source = set.source
 		if len(set.Skipped) > 0 {
 			s.Skipped = publicInfos(set.Skipped)
 		}
-		s.Loaded = set.loaded.Time()
-		s.Stale = set.stale(now)
-		s.StaleAt, s.ExpiresAt = set.soft.OrNever(), set.hard.OrNever()
+		s.Source = set.Source
+		s.Loaded = set.Loaded.Time()
+		s.Stale = set.Stale(now)
+		s.StaleAt, s.ExpiresAt = set.Soft.OrNever(), set.Hard.OrNever()
 	}
-	if k.snapshot != nil {
-		if err := k.snapshot.problem(); err != nil {
-			s.SnapshotError = err.Error()
-		}
+	if state.LastError != nil {
+		s.LastError = state.LastError.Error()
+		s.NextAttempt = state.NextAttempt.OrNever()
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s.Refreshing = k.inFlight != nil
-	s.LastAttempt = k.lastAttempt.OrZero()
-	if k.lastError != nil {
-		s.LastError = k.lastError.Error()
-		s.NextAttempt = clock.Instant(k.quiet.Load()).OrNever()
+	if state.SnapshotError != nil {
+		s.SnapshotError = state.SnapshotError.Error()
 	}
 	return s
 }

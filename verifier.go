@@ -14,6 +14,7 @@ import (
 	"github.com/persauth/persauth/internal/cache"
 	"github.com/persauth/persauth/internal/clock"
 	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/keyring"
 	"github.com/persauth/persauth/internal/strictjson"
 )
 
@@ -23,7 +24,7 @@ import (
 type Verifier struct {
 	expect  *expectation
 	tree    []strictjson.Member
-	keys    *keyring
+	keys    *keyring.Ring
 	clocks  *clock.Clock
 	seen    *cache.Table[remembered]
 	headers *cache.Bounded[*jose.Header] // by their segment: headers of tokens whose signature held
@@ -109,7 +110,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 // sender may use it. [Claims.Confirmation] tells a bound token.
 func (v *Verifier) VerifyWithoutProof(ctx context.Context, token string) (*Claims, error) {
 	now := v.clock()
-	keys := v.keys.held(now)
+	keys := v.keys.Held(now)
 	r := v.recall(token, keys, now)
 	if r != nil && v.fresh(r, now) {
 		return &r.claims, nil
@@ -118,7 +119,7 @@ func (v *Verifier) VerifyWithoutProof(ctx context.Context, token string) (*Claim
 }
 
 // verify answers for a token, of which r is remembered. r and keys may be nil.
-func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys *keySet, now clock.Instant) (*Claims, error) {
+func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys *keyring.Set, now clock.Instant) (*Claims, error) {
 	switch {
 	case r == nil:
 		t := v.take(token)
@@ -134,7 +135,7 @@ func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys
 
 // anew decides on a token: by the keys where that is possible, and by the word
 // of PERS where it is needed. vouched: PERS has accepted the token before.
-func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now clock.Instant, vouched bool) (*Claims, error) {
+func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keyring.Set, now clock.Instant, vouched bool) (*Claims, error) {
 	f, err := v.local(ctx, t, keys, now)
 	if err != nil && !f.stranger {
 		return nil, err
@@ -160,8 +161,8 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keySet, now clock.
 // byLateKeys verifies a token, whose key was unknown, by a key set that came too
 // late to wait for it. It returns nil where that does not decide.
 func (v *Verifier) byLateKeys(t *parsed, f finding) *Claims {
-	now, keys := v.clock(), v.keys.current.Load()
-	if keys == f.keys || !keys.usable(now) {
+	now, keys := v.clock(), v.keys.Latest()
+	if keys == f.keys || !keys.Usable(now) {
 		return nil
 	}
 	key, err := t.verifiedBy(keys)
@@ -179,7 +180,7 @@ func (v *Verifier) byLateKeys(t *parsed, f finding) *Claims {
 
 // finding is what the keys at hand say of a token.
 type finding struct {
-	keys *keySet
+	keys *keyring.Set
 	key  *jose.Key // the one that signed it
 	// stranger: no key at hand can say, and nothing else speaks against the
 	// token. Then PERS may be asked.
@@ -203,7 +204,7 @@ func (f *finding) purpose(t *parsed, vouched bool) purpose {
 }
 
 // local applies all checks that need no word of PERS on the token.
-func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now clock.Instant) (finding, error) {
+func (v *Verifier) local(ctx context.Context, t *parsed, keys *keyring.Set, now clock.Instant) (finding, error) {
 	v.fleet.begin()
 	f := finding{keys: keys, denied: v.denied.version.Load()}
 	if err := v.read(t); err != nil {
@@ -214,11 +215,11 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now clock
 		// no look at the signature, though nobody vouches for the claims yet.
 		return f, v.check(t, now)
 	}
-	if keys != nil && keys.outdated {
-		f.deadline = time.Now().Add(v.keys.times.timeout)
+	if keys != nil && keys.Outdated {
+		f.deadline = time.Now().Add(v.keys.Timeout())
 		var err error
-		if keys, err = v.keys.settle(ctx, keys); err != nil {
-			return f, withKeyID(err, t.header.Kid)
+		if keys, err = v.keys.Settle(ctx, keys); err != nil {
+			return f, withKeyID(keysErr(ctx, err), t.header.Kid)
 		}
 		f.keys, now = keys, v.clock()
 	}
@@ -230,7 +231,7 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keySet, now clock
 			return f, err
 		}
 		if f.deadline.IsZero() {
-			f.deadline = time.Now().Add(v.keys.times.timeout)
+			f.deadline = time.Now().Add(v.keys.Timeout())
 		}
 		key, f.keys, err = v.findKey(ctx, t, keys, err, f.deadline)
 		now = v.clock()
@@ -265,13 +266,13 @@ func (v *Verifier) InsecureVerifySignatureOnly(ctx context.Context, token string
 	if err := v.read(t); err != nil {
 		return nil, err
 	}
-	keys, err := v.keys.settle(ctx, v.keys.held(v.clock()))
+	keys, err := v.keys.Settle(ctx, v.keys.Held(v.clock()))
 	if err != nil {
-		return nil, withKeyID(err, t.header.Kid)
+		return nil, withKeyID(keysErr(ctx, err), t.header.Kid)
 	}
 	_, err = t.verifiedBy(keys)
 	if errors.Is(err, ErrUnknownKey) {
-		_, _, err = v.findKey(ctx, t, keys, err, time.Now().Add(v.keys.times.timeout))
+		_, _, err = v.findKey(ctx, t, keys, err, time.Now().Add(v.keys.Timeout()))
 	}
 	if err != nil {
 		return nil, err
@@ -287,7 +288,7 @@ func (v *Verifier) InsecureVerifySignatureOnly(ctx context.Context, token string
 // error.
 func (v *Verifier) Warm(ctx context.Context) error {
 	v.fleet.warm(ctx)
-	return v.keys.warm(ctx)
+	return keysErr(ctx, v.keys.Warm(ctx))
 }
 
 // Close ends what goes on in the background and waits for it. Afterwards the
@@ -295,7 +296,7 @@ func (v *Verifier) Warm(ctx context.Context) error {
 // that is good.
 func (v *Verifier) Close() {
 	v.watch.close()
-	v.keys.close()
+	v.keys.Close()
 	if v.introspector != nil {
 		v.introspector.close()
 	}
@@ -371,7 +372,7 @@ func (t *parsed) input() []byte {
 
 // verifiedBy finds the key of the set, which may be nil, that signed t. The error is
 // ErrUnknownKey when the set has no key that the token can mean.
-func (t *parsed) verifiedBy(keys *keySet) (*jose.Key, error) {
+func (t *parsed) verifiedBy(keys *keyring.Set) (*jose.Key, error) {
 	if keys == nil {
 		return nil, withKeyID(&Error{Check: "key", Want: "a key set", Got: "none yet", Err: ErrUnknownKey}, t.header.Kid)
 	}
@@ -381,14 +382,14 @@ func (t *parsed) verifiedBy(keys *keySet) (*jose.Key, error) {
 
 // findKey looks for a key that is not at hand: in the key set of PERS as it is
 // now. unknown is returned where it is not there either.
-func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown error, deadline time.Time) (*jose.Key, *keySet, error) {
+func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keyring.Set, unknown error, deadline time.Time) (*jose.Key, *keyring.Set, error) {
 	if t.header.Algorithm == nil {
 		return nil, keys, unknown // no key set will ever have it
 	}
 	if v.strangers && keys != nil {
 		// Half of the time is for the verdict that is asked for after this. The
 		// refresh goes on, and its key counts also when it comes later.
-		deadline = deadline.Add(-v.keys.times.timeout / 2)
+		deadline = deadline.Add(-v.keys.Timeout() / 2)
 	} else {
 		deadline = deadline.Add(lastMoment) // the refresh ends by itself, and says why
 	}
@@ -397,7 +398,7 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown
 	// Twice, because a refresh that was under way already may have been
 	// answered before the key came.
 	for range 2 {
-		newer, unavailable := v.keys.renew(waiting, keys)
+		newer, unavailable := v.keys.Renew(waiting, keys)
 		if newer != nil && newer != keys {
 			keys = newer
 			key, err := t.verifiedBy(keys)
@@ -407,7 +408,7 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keySet, unknown
 			unknown = err
 		}
 		if unavailable != nil {
-			return nil, keys, withKeyID(unavailable, t.header.Kid)
+			return nil, keys, withKeyID(keysErr(waiting, unavailable), t.header.Kid)
 		}
 	}
 	return nil, keys, unknown

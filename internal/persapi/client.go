@@ -60,6 +60,9 @@ type Error struct {
 func (e *Error) Error() string { return e.Call + ": " + e.Cause.Error() }
 func (e *Error) Unwrap() error { return e.Cause }
 
+// PauseFor is how long PERS asked not to be called.
+func (e *Error) PauseFor() time.Duration { return e.RetryAfter }
+
 // Keys gets the key set. fresh asks for an answer that no cache on the way gives.
 // goodFor is how long the answer says that it may be used, or 0. An error is an
 // *Error.

@@ -1,4 +1,4 @@
-package persauth
+package keyring
 
 import (
 	"log/slog"
@@ -13,23 +13,23 @@ import (
 
 // Times at the ends of what can be said neither wrap around nor come alive.
 func TestKeySetTimes(t *testing.T) {
-	times := keyTimes{soft: time.Minute, hard: time.Hour}
+	times := Times{Soft: time.Minute, Hard: time.Hour}
 	for _, loaded := range []clock.Instant{clock.Of(time.Unix(0, 0)), clock.Of(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))} {
 		s := times.set(nil, "remote", loaded, 0)
 		assert.False(t, s.overdue(loaded))
 		assert.False(t, s.overdue(loaded-clock.Instant(time.Second.Microseconds())))
-		assert.True(t, s.overdue(s.soft))
-		assert.True(t, s.stale(s.soft))
-		assert.True(t, s.usable(s.hard-1))
-		assert.False(t, s.usable(s.hard))
+		assert.True(t, s.overdue(s.Soft))
+		assert.True(t, s.Stale(s.Soft))
+		assert.True(t, s.Usable(s.Hard-1))
+		assert.False(t, s.Usable(s.Hard))
 		assert.True(t, s.overdue(loaded.Add(-2*clock.Slack)), "the clock was put back")
 	}
-	var none *keySet
-	assert.False(t, none.usable(0))
-	fixed := keyTimes{soft: time.Second}.set(nil, "file", 0, 0)
-	assert.False(t, fixed.stale(clock.Never-1))
-	assert.False(t, fixed.stale(clock.None/2))
-	assert.True(t, fixed.usable(clock.Never-1))
+	var none *Set
+	assert.False(t, none.Usable(0))
+	fixed := Times{Soft: time.Second}.set(nil, "file", 0, 0)
+	assert.False(t, fixed.Stale(clock.Never-1))
+	assert.False(t, fixed.Stale(clock.None/2))
+	assert.True(t, fixed.Usable(clock.Never-1))
 
 	assert.False(t, clock.None.Ahead(0, time.Hour))
 	assert.False(t, clock.Instant(5).Ahead(5, time.Hour))
@@ -41,9 +41,9 @@ func TestKeySetTimes(t *testing.T) {
 // once again what just failed.
 func TestNoRefreshRightAfterFailure(t *testing.T) {
 	now := clock.Of(time.Unix(1<<30, 0))
-	times := keyTimes{soft: time.Minute, hard: time.Hour, timeout: time.Minute, maxBackoff: time.Minute}
-	k := newKeyring(fileOrigin("/missing"), times, now.Time, slog.New(slog.DiscardHandler))
-	defer k.close()
+	times := Times{Soft: time.Minute, Hard: time.Hour, Timeout: time.Minute, MaxBackoff: time.Minute}
+	k := New(Settings{Origin: File("/missing"), Times: times, Now: now.Time, Log: slog.New(slog.DiscardHandler)})
+	defer k.Close()
 	set := times.set(&jose.KeySet{}, "remote", now.Add(-2*time.Minute), 0)
 	k.install(set)
 	first := k.ask(set, now)

@@ -1,4 +1,4 @@
-package persauth
+package keyring
 
 // The last good key set of PERS, kept in a file for the next start. The file is
 // itself a JWK Set, with one more member that says what it is a copy of.
@@ -27,8 +27,8 @@ import (
 // maxSnapshotSize is room for a key set of MaxKeySetSize with white space in it.
 const maxSnapshotSize = 4 * jose.MaxKeySetSize
 
-// snapshot is one such file.
-type snapshot struct {
+// Snapshot is one such file.
+type Snapshot struct {
 	path   string
 	source string // the URL of the key set
 	tenant string // tells one tenant's project key from another's
@@ -54,14 +54,14 @@ type snapshotMeta struct {
 	SHA256  string    `json:"sha256"` // of all the rest, to notice damage
 }
 
-// newSnapshot is the file at path with the keys of a tenant from an address.
-func newSnapshot(path, source, tenant string) *snapshot {
-	return &snapshot{path: path, source: source, tenant: tenant}
+// NewSnapshot is the file at path with the keys of a tenant from an address.
+func NewSnapshot(path, source, tenant string) *Snapshot {
+	return &Snapshot{path: path, source: source, tenant: tenant}
 }
 
-// checkFolder refuses a snapshot that could never be written. One in a folder that is
+// CheckFolder refuses a snapshot that could never be written. One in a folder that is
 // read-only for now is only reported when it is due.
-func checkFolder(snapshot string) error {
+func CheckFolder(snapshot string) error {
 	if snapshot == "" {
 		return nil
 	}
@@ -78,7 +78,7 @@ func checkFolder(snapshot string) error {
 
 // load returns the key set in the file and when it was fetched. longest is how
 // old it may be, 0 for any age. A file that is not there is no error, and nil.
-func (s *snapshot) load(now clock.Instant, longest time.Duration) (*jose.KeySet, clock.Instant, error) {
+func (s *Snapshot) load(now clock.Instant, longest time.Duration) (*jose.KeySet, clock.Instant, error) {
 	index, fetched, err := s.read(now, longest)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -90,7 +90,7 @@ func (s *snapshot) load(now clock.Instant, longest time.Duration) (*jose.KeySet,
 	return index, fetched, err
 }
 
-func (s *snapshot) read(now clock.Instant, longest time.Duration) (*jose.KeySet, clock.Instant, error) {
+func (s *Snapshot) read(now clock.Instant, longest time.Duration) (*jose.KeySet, clock.Instant, error) {
 	file, err := openRegular(s.path)
 	if err != nil {
 		return nil, 0, err
@@ -113,7 +113,7 @@ func (s *snapshot) read(now clock.Instant, longest time.Duration) (*jose.KeySet,
 		return nil, 0, errors.New("it is damaged, or no snapshot")
 	case content.Meta.Source != s.source || content.Meta.Tenant != s.tenant:
 		return nil, 0, errors.New("it is of another tenant or another address")
-	case fetched > now.Add(maxLeeway):
+	case fetched > now.Add(clockTolerance):
 		return nil, 0, errors.New("it is from the future")
 	case longest > 0 && now >= fetched.Add(longest):
 		return nil, 0, errors.New("it is older than keys may get")
@@ -150,7 +150,7 @@ func seedDate(jwks []byte) (fetched time.Time, dated bool) {
 
 // save writes the set to the file, as a whole or not at all. number counts the
 // refreshes: of two that end at the same time the later one stays.
-func (s *snapshot) save(set *keySet, number uint64, log *slog.Logger) {
+func (s *Snapshot) save(set *Set, number uint64, log *slog.Logger) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if number < s.saved {
@@ -170,14 +170,14 @@ func (s *snapshot) save(set *keySet, number uint64, log *slog.Logger) {
 }
 
 // note keeps err for problem.
-func (s *snapshot) note(err error) {
+func (s *Snapshot) note(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
 }
 
-func (s *snapshot) write(set *keySet) error {
-	content := snapshotFile{Meta: snapshotMeta{Source: s.source, Tenant: s.tenant, Fetched: set.loaded.Time()}}
+func (s *Snapshot) write(set *Set) error {
+	content := snapshotFile{Meta: snapshotMeta{Source: s.source, Tenant: s.tenant, Fetched: set.Loaded.Time()}}
 	for _, key := range set.Keys {
 		content.Keys = append(content.Keys, key.Raw)
 	}
@@ -202,8 +202,8 @@ func (s *snapshot) write(set *keySet) error {
 	return nil
 }
 
-// problem returns what is wrong with the file, or nil.
-func (s *snapshot) problem() error {
+// Problem returns what is wrong with the file, or nil.
+func (s *Snapshot) Problem() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/persauth/persauth/internal/clock"
 	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/keyring"
 )
 
 // rememberedHeaders is how many different headers are kept. PERS' tokens differ
@@ -28,7 +29,7 @@ func (r *remembered) token() string { return r.whole[r.claims.ends[textFields-1]
 // recall returns a token that was verified before, if it still would be: it is
 // in time, its key is still in the set and not too old, and nobody revoked it.
 // Whether PERS must be asked about it again is for the caller to see.
-func (v *Verifier) recall(token string, keys *keySet, now clock.Instant) *remembered {
+func (v *Verifier) recall(token string, keys *keyring.Set, now clock.Instant) *remembered {
 	if len(token) > jose.MaxTokenSize {
 		return nil
 	}
@@ -41,7 +42,7 @@ func (v *Verifier) recall(token string, keys *keySet, now clock.Instant) *rememb
 		v.seen.Remove(token)
 		return nil
 	}
-	if stale := keys != nil && keys.stale(now); stale != r.claims.flags.has(flagKeysStale) || version != r.claims.denied {
+	if stale := keys != nil && keys.Stale(now); stale != r.claims.flags.has(flagKeysStale) || version != r.claims.denied {
 		renewed := *r
 		renewed.claims.flags = renewed.claims.flags.with(flagKeysStale, stale)
 		renewed.claims.denied = version
@@ -64,7 +65,7 @@ func (v *Verifier) record(t *parsed, f finding) *remembered {
 	c := &t.claims
 	r.claims = Claims{
 		header: t.header, key: f.key, denied: f.denied,
-		flags: claimFlags(0).with(flagKeysStale, f.keys != nil && f.keys.stale(c.now)).
+		flags: claimFlags(0).with(flagKeysStale, f.keys != nil && f.keys.Stale(c.now)).
 			with(flagTenantSession, v.expect.tenantSession(c)),
 		expiresAt: c.expiresAt, notBefore: c.notBefore, issuedAt: c.issuedAt, checked: clock.None,
 	}

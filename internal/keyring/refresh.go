@@ -1,4 +1,4 @@
-package persauth
+package keyring
 
 // One refresh of the keys: how it is done, what comes of it, how long the pause
 // is after one that failed, and what the log hears.
@@ -34,21 +34,21 @@ const (
 // start begins a refresh. unknown says that it is for a key id that is not at
 // hand: that takes the permit for it, and asks past all caches. The caller holds
 // mu. nil: the keyring is closed.
-func (k *keyring) start(now clock.Instant, unknown bool) *refresh {
+func (k *Ring) start(now clock.Instant, unknown bool) *refresh {
 	if k.closed {
 		return nil
 	}
 	r := &refresh{begun: time.Now(), done: make(chan struct{})}
 	permit := k.unknownNext
 	if unknown {
-		k.unknownNext = now.Add(k.times.unknown)
+		k.unknownNext = now.Add(k.times.Unknown)
 	}
 	k.inFlight = r
 	k.lastAttempt = now
 	k.quiet.Store(int64(clock.Never))
 	k.running.Go(func() {
 		// Detached from the caller: its end must not end the refresh of all.
-		ctx, cancel := context.WithTimeout(k.context, k.times.timeout)
+		ctx, cancel := context.WithTimeout(k.context, k.times.Timeout)
 		defer cancel()
 		before := k.current.Load()
 		set, err := k.load(ctx, before, now, unknown)
@@ -59,7 +59,7 @@ func (k *keyring) start(now clock.Instant, unknown bool) *refresh {
 
 // finish puts in place what came of a refresh, and tells those who care: first
 // the waiting requests, then the log and the snapshot, which may be slow.
-func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit clock.Instant) {
+func (k *Ring) finish(r *refresh, before, set *Set, err error, permit clock.Instant) {
 	now := clock.Of(k.now())
 	k.mu.Lock()
 	k.inFlight = nil
@@ -87,57 +87,57 @@ func (k *keyring) finish(r *refresh, before, set *keySet, err error, permit cloc
 		return
 	}
 	k.report(before, set, err, failedBefore)
-	if err == nil && k.snapshot != nil && set.source == "remote" {
+	if err == nil && k.snapshot != nil && set.Source == Remote {
 		k.snapshot.save(set, number, k.log)
 	}
 }
 
 // load reads the origin and makes a set of what it gives. Nothing that fails
 // here touches the keys at hand.
-func (k *keyring) load(ctx context.Context, before *keySet, now clock.Instant, fresh bool) (*keySet, error) {
-	got, err := k.origin.read(ctx, fresh)
+func (k *Ring) load(ctx context.Context, before *Set, now clock.Instant, fresh bool) (*Set, error) {
+	got, err := k.origin.Read(ctx, fresh)
 	if err != nil {
 		return nil, err
 	}
 	var index *jose.KeySet
-	if before != nil && slices.Equal(before.Body, got.body) {
+	if before != nil && slices.Equal(before.Body, got.Body) {
 		index = before.KeySet
-	} else if index, err = jose.ParseKeySet(got.body); err != nil {
+	} else if index, err = jose.ParseKeySet(got.Body); err != nil {
 		return nil, err
 	}
-	return k.times.set(index, k.origin.name(), now.Add(-got.age), got.freshFor), nil
+	return k.times.set(index, k.origin.Name(), now.Add(-got.Age), got.FreshFor), nil
 }
 
 // nextTry returns when a refresh may start after one that failed: after a back-off,
 // and not before PERS has said. A back-off that began while keys are held is cut
 // short when they get too old. The caller holds mu.
-func (k *keyring) nextTry(err error, held *keySet, now clock.Instant) clock.Instant {
-	next := now.Add(k.backoff(min(k.times.maxBackoff, emptyBackoff)))
-	if held.usable(now) {
-		next = max(next, min(now.Add(k.backoff(k.times.maxBackoff)), held.hard))
+func (k *Ring) nextTry(err error, held *Set, now clock.Instant) clock.Instant {
+	next := now.Add(k.backoff(min(k.times.MaxBackoff, emptyBackoff)))
+	if held.Usable(now) {
+		next = max(next, min(now.Add(k.backoff(k.times.MaxBackoff)), held.Hard))
 	}
-	var e *Error
-	if errors.As(err, &e) {
-		next = max(next, now.Add(e.RetryAfter))
+	var asked interface{ PauseFor() time.Duration }
+	if errors.As(err, &asked) {
+		next = max(next, now.Add(asked.PauseFor()))
 	}
 	return next
 }
 
 // backoff doubles with each failure up to longest, and is shortened at random so
 // that many instances do not come back together. The caller holds mu.
-func (k *keyring) backoff(longest time.Duration) time.Duration {
+func (k *Ring) backoff(longest time.Duration) time.Duration {
 	pause := min(firstBackoff<<min(k.failed-1, 10), longest)
 	return pause/2 + rand.N(pause/2+1)
 }
 
 // report tells the log about a change of state, and of nothing else.
-func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
+func (k *Ring) report(before, after *Set, err error, failedBefore int) {
 	if err != nil {
-		held := before.usable(clock.Of(k.now()))
+		held := before.Usable(clock.Of(k.now()))
 		if failedBefore == 0 {
 			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", held)
 		}
-		if !held && k.log == noLogger {
+		if !held && k.unheardOf {
 			k.unheard.Do(func() {
 				slog.Error("persauth: there are no keys, and none can be fetched: all tokens are refused (Config.Logger hears of more)", "error", err)
 			})
@@ -157,8 +157,8 @@ func (k *keyring) report(before, after *keySet, err error, failedBefore int) {
 }
 
 // difference names the keys that came and went, by kid and thumbprint.
-func difference(before, after *keySet) (added, removed []string) {
-	names := func(s *keySet) (all []string) {
+func difference(before, after *Set) (added, removed []string) {
+	names := func(s *Set) (all []string) {
 		if s != nil {
 			for _, key := range s.Keys {
 				all = append(all, fmt.Sprintf("%s(%s)", redact.Quote(key.KeyID), key.Thumbprint))

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package persauth
+package keyring
 
 import "os"
 
