@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
 	"github.com/persauth/persauth/internal/clock"
 	"github.com/persauth/persauth/internal/dpop"
 	"github.com/persauth/persauth/internal/jose"

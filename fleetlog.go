@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
 	"github.com/persauth/persauth/internal/clock"
 )
 
