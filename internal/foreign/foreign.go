@@ -86,3 +86,12 @@ func Run(t testing.TB, folder, program string, args ...string) (string, error) {
 	}
 	return stdout.String(), nil
 }
+
+// ModuleDir returns the folder of a module that the one under test needs.
+func ModuleDir(module string) (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(out)), nil
+}
