@@ -65,7 +65,7 @@ func (l *lines) next() (line, error) {
 		return line{}, err
 	}
 	l.number++
-	if size > maxToken {
+	if size > maxToken && (size > maxObject || !bytes.HasPrefix(text, []byte("{"))) {
 		return line{number: l.number, refused: &persauth.Error{Check: "size", Want: fmt.Sprintf("at most %d bytes", maxToken),
 			Got: fmt.Sprintf("%d bytes", size), Err: persauth.ErrMalformed}}, nil
 	}

@@ -68,7 +68,10 @@ func (o *webOptions) check(cmd *cobra.Command, args []string) error {
 func (o *webOptions) keys(sh *shell) (string, inspector.KeySource, error) {
 	if o.jwks != "" {
 		path := string(o.jwks)
-		_, err := inspectFile(path)
+		if path == "-" {
+			return "", nil, errors.New("--jwks: keys are read from a file, not from standard input")
+		}
+		_, err := sh.inspectFile(path)
 		return path, func(context.Context) ([]byte, error) { return readKeyFile(path) }, err
 	}
 	projectKey, baseURL := sh.account(o.projectKey, o.baseURL)

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -28,14 +29,24 @@ func (sh *shell) jwksCommand() *cobra.Command {
 // oneFile takes one argument, and says what is missing.
 func oneFile(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("want one file with a JWK Set\nsee: %s --help", cmd.CommandPath())
+		return fmt.Errorf("want one file with a JWK Set, or - for standard input\nsee: %s --help", cmd.CommandPath())
 	}
 	return nil
 }
 
-// inspectFile describes the keys in a file.
-func inspectFile(path string) ([]persauth.KeyInfo, error) {
-	body, err := readKeyFile(path)
+// inspectFile describes the keys in a file, or, for "-", on standard input.
+func (sh *shell) inspectFile(path string) ([]persauth.KeyInfo, error) {
+	var body []byte
+	var err error
+	if path == "-" {
+		if sh.typed {
+			fmt.Fprintln(sh.err, "Reading a JWK Set from standard input.")
+		}
+		path = "standard input"
+		body, err = io.ReadAll(io.LimitReader(sh.in, maxKeyFile))
+	} else {
+		body, err = readKeyFile(path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -49,16 +60,16 @@ func inspectFile(path string) ([]persauth.KeyInfo, error) {
 func (sh *shell) showCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "show [flags] FILE",
+		Use:   "show [flags] FILE | -",
 		Short: "List the keys of a key set",
-		Long: `Lists the keys of the JWK Set in FILE: key ID, type, the algorithms that each
+		Long: `Lists the keys of the JWK Set in FILE, or on standard input: key ID, type, the algorithms that each
 may be used for, and its SHA-256 thumbprint (RFC 7638).
 
 Exit status: 0, or 2 when FILE is no key set.`,
 		Args:                  oneFile,
 		DisableFlagsInUseLine: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			keys, err := inspectFile(args[0])
+			keys, err := sh.inspectFile(args[0])
 			if err != nil {
 				return err
 			}
@@ -96,9 +107,9 @@ func keyTable(keys []persauth.KeyInfo) string {
 
 func (sh *shell) lintCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "lint FILE",
+		Use:   "lint FILE | -",
 		Short: "Say for each key of a key set whether it can be used",
-		Long: `Says for each key of the JWK Set in FILE whether it can be used to verify tokens,
+		Long: `Says for each key of the JWK Set in FILE, or on standard input, whether it can be used to verify tokens,
 and why not. It warns of key IDs that are missing or not unique.
 
 Exit status: 0 every key can be used, 1 some cannot, or there is none, 2 FILE is
@@ -106,7 +117,7 @@ no key set.`,
 		Args:                  oneFile,
 		DisableFlagsInUseLine: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			keys, err := inspectFile(args[0])
+			keys, err := sh.inspectFile(args[0])
 			if err != nil {
 				return err
 			}

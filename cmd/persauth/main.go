@@ -155,12 +155,11 @@ func (sh *shell) rootCommand() *cobra.Command {
 		RunE:                       needSubcommand,
 		SuggestionsMinimumDistance: 2,
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(sh.verifyCommand(), sh.explainCommand(), sh.inspectCommand(), sh.jwksCommand(),
-		sh.serveCommand(), sh.mockCommand(), sh.mintCommand(), sh.fixturesCommand(), sh.versionCommand(),
+		sh.serveCommand(), sh.mockCommand(), sh.mintCommand(), sh.fixturesCommand(), sh.versionCommand(), sh.manCommand(),
 		sh.loginCommand(), sh.tokenCommand(), sh.curlCommand(), sh.logoutCommand())
+	completeValues(root)
 	return root
 }
 

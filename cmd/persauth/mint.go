@@ -137,7 +137,7 @@ func jsonClaims(object text) (map[string]any, error) {
 func (o *mintOptions) read(now time.Time) (map[string]any, error) {
 	kind := persauth.AuthType(o.kind)
 	if !slices.Contains(mintTypes, kind) {
-		return nil, fmt.Errorf("--type is %s, which is not one of user, business, tenant and system", shown(string(kind)))
+		return nil, fmt.Errorf("--type is %s, which is not one of user, business, tenant and system%s", shown(string(kind)), meantType(kind))
 	}
 	if o.business != "" && kind != persauth.AuthBusiness {
 		return nil, errors.New("--business needs --type business")

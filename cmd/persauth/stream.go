@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,20 +27,30 @@ type batch struct {
 	lines  []line
 	out    []byte
 	status exitStatus
+	bad    int           // answers that are not "valid"
 	ready  chan struct{} // gets a value when out is complete
 }
 
 // verify fills in the answers.
 func (b *batch) verify(ctx context.Context, c checker) {
-	b.out, b.status = b.out[:0], exitValid
+	b.out, b.status, b.bad = b.out[:0], exitValid, 0
 	for _, l := range b.lines {
 		if strings.HasSuffix(l.token, "\r") {
 			l.refused = &persauth.Error{Check: "form", Want: "a token, and a line feed at once",
 				Got: "a carriage return between them: a file from Windows, perhaps", Err: persauth.ErrMalformed}
 		}
+		l, members := l.object()
 		a := c.check(ctx, l)
+		if a.status() != exitValid {
+			b.bad++
+		}
 		b.status = b.status.and(a.status())
-		b.out = append(a.appendJSON(b.out, nil), '\n')
+		start := len(b.out)
+		b.out = a.appendJSON(b.out, nil)
+		if len(members) > 0 {
+			b.out = slices.Insert(b.out, start+1, append(members, ',')...)
+		}
+		b.out = append(b.out, '\n')
 	}
 	b.ready <- struct{}{}
 }
@@ -61,7 +72,7 @@ func newPipeline(workers int) *pipeline {
 }
 
 // stream verifies each line of standard input.
-func (sh *shell) stream(ctx context.Context, c checker) error {
+func (sh *shell) stream(ctx context.Context, c checker, watch bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	workers := runtime.GOMAXPROCS(0)
@@ -79,7 +90,7 @@ func (sh *shell) stream(ctx context.Context, c checker) error {
 	running.Go(func() { readErr = p.read(ctx, in) })
 
 	var done progress
-	if sh.watched {
+	if watch && sh.watched {
 		defer done.show(sh.err)()
 	}
 	status := exitStatus(exitValid)
@@ -92,6 +103,7 @@ func (sh *shell) stream(ctx context.Context, c checker) error {
 				cancel() // no reader is left for the answers
 			}
 			done.tokens.Add(int64(len(b.lines)))
+			done.bad.Add(int64(b.bad))
 		}
 		p.free <- b
 	}
@@ -137,17 +149,18 @@ func (p *pipeline) read(ctx context.Context, in *lines) error {
 }
 
 // progress counts tokens for a person who waits.
-type progress struct{ tokens atomic.Int64 }
+type progress struct{ tokens, bad atomic.Int64 }
 
-// show writes the count and the speed to w, again and again, until the function
-// that it returns is called.
+// show writes the count, the speed and the share of bad ones to w, again and
+// again, until the function that it returns is called.
 func (p *progress) show(w io.Writer) (end func()) {
 	start := time.Now()
 	write := func(end string) {
 		took := time.Since(start)
-		n := p.tokens.Load()
+		n, bad := p.tokens.Load(), p.bad.Load()
 		// The spaces cover what a longer line left.
-		fmt.Fprintf(w, "\r%d tokens in %v, %.0f/s    %s", n, took.Round(time.Second), float64(n)/max(took.Seconds(), 1e-3), end)
+		fmt.Fprintf(w, "\r%d tokens in %v, %.0f/s, %.1f %% not valid    %s", n, took.Round(time.Second), float64(n)/max(took.Seconds(), 1e-3),
+			100*float64(bad)/float64(max(n, 1)), end)
 	}
 	stop := make(chan struct{})
 	var running sync.WaitGroup

@@ -258,12 +258,55 @@ func TestProgress(t *testing.T) {
 		synctest.Wait()
 		assert.Contains(t, seen.String(), "1500 tokens")
 		p.tokens.Add(500)
+		p.bad.Add(25)
 		time.Sleep(1400 * time.Millisecond)
 		end()
-		assert.Contains(t, seen.String(), "2000 tokens in 2s, 1000/s")
+		assert.Contains(t, seen.String(), "2000 tokens in 2s, 1000/s, 1.2 % not valid")
 		assert.True(t, strings.HasSuffix(seen.String(), "\n"))
 	})
 	// Nobody watches a file or a buffer.
 	got := call(t, strings.Repeat(valid(t)+"\n", 100), nil, "verify", "--ndjson", "--jwks", fixtureKeys)
 	assert.Empty(t, got.stderr)
+}
+
+// Objects are taken for the token in them, and get their other members back.
+func TestStreamObjects(t *testing.T) {
+	token := valid(t)
+	other := fixtures(t)[0].Token
+	require.NotEmpty(t, other)
+	long := `{"note":"` + strings.Repeat("n", 20<<10) + `","token":"` + token + `"}`
+	in := strings.Join([]string{
+		token,
+		`{"token":"` + token + `","line":7,"from":{"a":[1, 2]}}`,
+		`{"at":"12:00","token":"x.y.z"}`,
+		`{"valid":true,"claims":1,"error":2,"reason":3,"id":4,"token":"x.y.z"}`,
+		`{"id":5}`,
+		`{"token":7,"id":6}`,
+		`{"token":"` + token + `","token":"` + token + `"}`,
+		`{"token":"` + token + `"} x`,
+		`{`,
+		`{"token":"","id":8}`,
+		`{"id":"\u001b[31m","token":"` + token + `"}`,
+		long,
+		`{"note":"` + strings.Repeat("n", 60<<10) + `","token":"` + token + `"}`,
+	}, "\n") + "\n"
+	got := call(t, in, nil, "verify", "--ndjson", "--offline", "--jwks", fixtureKeys)
+	assert.Equal(t, 1, got.status)
+	lines := strings.Split(strings.TrimSuffix(got.out, "\n"), "\n")
+	require.Len(t, lines, 13)
+	for i, valid := range []bool{0: true, 1: true, 10: true, 11: true, 12: false} {
+		assert.Equal(t, valid, strings.Contains(lines[i], `"valid":true`), lines[i][:min(len(lines[i]), 200)])
+		assert.NotContains(t, lines[i], token, "the token came out again")
+	}
+	assert.True(t, strings.HasPrefix(lines[1], `{"line":7,"from":{"a":[1,2]},"valid":true,"claims":`), lines[1])
+	assert.True(t, strings.HasPrefix(lines[2], `{"at":"12:00","valid":false,"error":"malformed"`), lines[2])
+	assert.True(t, strings.HasPrefix(lines[3], `{"id":4,"valid":false,`), lines[3])
+	for _, i := range []int{4, 5, 6, 7, 8} {
+		assert.Contains(t, lines[i], `a JSON object with a text`, i)
+	}
+	assert.True(t, strings.HasPrefix(lines[10], `{"id":"\u001b[31m","valid":true`), lines[10])
+	for _, line := range lines {
+		var object map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &object), line)
+	}
 }

@@ -23,6 +23,9 @@ pauses:
   {"valid":true,"claims":{…}}
   {"valid":false,"error":"expired","reason":"…"}
 
+A line may also be a JSON object with the token in its member "token": the answer
+has its other members, too, before its own.
+
 ` + optionsHelp + `
 
 Exit status: 0 all tokens are valid, 1 some token is invalid, 2 wrong usage or
@@ -53,7 +56,7 @@ func (c checker) check(ctx context.Context, l line) answer {
 
 func (sh *shell) verifyCommand() *cobra.Command {
 	var o options
-	var asJSON, ndjson, signatureOnly, withoutProof bool
+	var asJSON, ndjson, signatureOnly, withoutProof, watch bool
 	cmd := &cobra.Command{
 		Use:   "verify [flags] [TOKEN | -]",
 		Short: "Say whether tokens are valid, and who they were issued to",
@@ -68,6 +71,7 @@ func (sh *shell) verifyCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&withoutProof, "without-proof", false, "accept tokens that are bound to a client's key (DPoP) without their proof")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write an indented JSON object for each token")
 	cmd.Flags().BoolVar(&ndjson, "ndjson", false, "read a token, and write a JSON object, on each line")
+	cmd.Flags().BoolVar(&watch, "progress", true, "with --ndjson: show lines, rate and share of bad ones on a terminal")
 	cmd.MarkFlagsMutuallyExclusive("json", "ndjson")
 	// A flag for a claim must not be ignored.
 	for _, claim := range []string{"issuer", "audience", "tenant"} {
@@ -81,7 +85,7 @@ func (sh *shell) verifyCommand() *cobra.Command {
 		defer verifier.Close()
 		c := checker{verifier, signatureOnly, withoutProof}
 		if ndjson && (len(args) == 0 || args[0] == "-") {
-			return sh.stream(cmd.Context(), c)
+			return sh.stream(cmd.Context(), c, watch)
 		}
 		status := exitStatus(exitValid)
 		first := true

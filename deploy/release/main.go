@@ -99,6 +99,11 @@ func (o *options) release(ctx context.Context) (err error) {
 	if err := page(ctx, tree); err != nil {
 		return err
 	}
+	// It says where on this machine the repository is, and would be packed, too.
+	link, hidden := filepath.Join(tree, ".git"), tree+".git"
+	if err := os.Rename(link, hidden); err != nil {
+		return err
+	}
 	proxy := filepath.Join(o.out, "proxy")
 	for _, m := range modules {
 		if err := m.release(proxy, o.version, when, modules); err != nil {
@@ -109,6 +114,9 @@ func (o *options) release(ctx context.Context) (err error) {
 		return err
 	}
 	if err := checksums(o.out); err != nil {
+		return err
+	}
+	if err := os.Rename(hidden, link); err != nil {
 		return err
 	}
 	commit, err := commit(ctx, tree, o.version, when)
@@ -157,6 +165,7 @@ func worktree(ctx context.Context, repo, revision string) (folder string, drop f
 	drop = func() {
 		_, _ = git(context.WithoutCancel(ctx), repo, "worktree", "remove", "--force", folder)
 		_ = os.RemoveAll(parent)
+		_, _ = git(context.WithoutCancel(ctx), repo, "worktree", "prune") // where it was left half made
 	}
 	if _, err := git(ctx, repo, "worktree", "add", "--detach", folder, revision); err != nil {
 		drop()

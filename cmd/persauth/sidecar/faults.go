@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/persauth/persauth/cmd/persauth/internal/spelling"
 )
 
 // faults collects what is wrong. The zero value knows no lines.
@@ -111,42 +113,10 @@ func didYouMean(got string, known []string) string {
 	if meant := synonyms[strings.ToLower(got)]; slices.Contains(known, meant) {
 		return "; did you mean " + meant + "?"
 	}
-	best, least := "", len(got)/3+2
-	for _, word := range known {
-		if d := distance(strings.ToLower(got), strings.ToLower(word)); d < least {
-			best, least = word, d
-		}
+	if best := spelling.Nearest(got, known); best != "" {
+		return "; did you mean " + best + "?"
 	}
-	if best == "" || least >= len(best) {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// distance is the number of letters to insert, delete, replace or swap with the
-// next one (optimal string alignment).
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	var rows [66][66]int
-	for i := range len(a) + 1 {
-		for j := range len(b) + 1 {
-			switch {
-			case i == 0 || j == 0:
-				rows[i][j] = i + j
-				continue
-			case a[i-1] == b[j-1]:
-				rows[i][j] = rows[i-1][j-1]
-			default:
-				rows[i][j] = 1 + min(rows[i-1][j], rows[i][j-1], rows[i-1][j-1])
-			}
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
+	return ""
 }
 
 // printable makes a text fit for a log and an error.
