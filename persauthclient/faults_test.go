@@ -374,6 +374,18 @@ func TestRenewIsBounded(t *testing.T) {
 	})
 }
 
+// An access token that outlives its refresh token is refreshed before that expires.
+func TestLongAccessToken(t *testing.T) {
+	inBubble(t, func(t *testing.T, p pers) {
+		p.Fault(persauthtest.EndpointToken, persauthtest.OtherTokens(map[string]any{"exp": time.Now().AddDate(1, 0, 0).Unix()}))
+		s := p.signedIn(t)
+		every(time.Hour, 17*time.Hour, func() { p.good(t, s) })
+		assert.Zero(t, p.Count(persauthtest.EndpointRefresh))
+		every(time.Hour, 6*time.Hour, func() { p.good(t, s) })
+		assert.Positive(t, p.Count(persauthtest.EndpointRefresh))
+	})
+}
+
 // With Run a session outlives days without a request.
 func TestRun(t *testing.T) {
 	inBubble(t, func(t *testing.T, p pers) {

@@ -151,6 +151,15 @@ func TestNewKey(t *testing.T) {
 			return other.Sign(rand.Reader, digest, crypto.SHA256)
 		}},
 		"of another form": odd{p256, func([]byte) ([]byte, error) { return make([]byte, 64), nil }},
+		"with a negative number": odd{p256, func(digest []byte) ([]byte, error) {
+			for { // until R needs the zero that makes it positive
+				der, err := p256.Sign(rand.Reader, digest, crypto.SHA256)
+				if err != nil || der[3] == 33 {
+					der[1], der[3] = der[1]-1, 32
+					return append(der[:4:4], der[5:]...), err
+				}
+			}
+		}},
 		"with a tail": odd{p256, func(digest []byte) ([]byte, error) {
 			s, err := p256.Sign(rand.Reader, digest, crypto.SHA256)
 			return append(s, 0), err

@@ -249,6 +249,20 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// A source that always has another token does not make a loop of it.
+func TestRetryOnce(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	source := iss.TokenSource(nil)
+	asked := 0
+	status, _ := get(t, transport(t, source, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.WriteHeader(http.StatusUnauthorized)
+	})), origin)
+	assert.Equal(t, http.StatusUnauthorized, status)
+	assert.Equal(t, 2, asked)
+	assert.Equal(t, 1, source.Refused())
+}
+
 // While PERS is away, or the session has ended, the 401 of the service is the
 // answer, with its body.
 func TestRetryWithoutPERS(t *testing.T) {
