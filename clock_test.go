@@ -52,6 +52,52 @@ func TestClockPutBack(t *testing.T) {
 	})
 }
 
+// … nor make them good for longer, with PERS down: by the clock they have another
+// year.
+func TestClockPutBackWhilePERSIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.jump(year)
+		s.warm()
+		s.jump(-year)
+		s.pers.now(down)
+		token := s.token()
+		for begin := time.Now(); time.Since(begin) < hardAge; time.Sleep(time.Minute) {
+			s.accepts(token)
+		}
+		s.refuses(token, persauth.ErrUnavailable)
+		assert.False(t, s.status().Ready)
+		s.pers.now(up(s.iss))
+		time.Sleep(5 * time.Second)
+		s.accepts(token)
+	})
+}
+
+// The machine starts in another year, and its clock is put right while the keys are
+// fetched: they are not as old as it was.
+func TestClockPutRightDuringRefresh(t *testing.T) {
+	for _, off := range []time.Duration{-30 * year, year} {
+		synctest.Test(t, func(t *testing.T) {
+			s := serve(t)
+			token := s.token()
+			s.pers.now(slow(time.Second, up(s.iss)))
+			s.jump(off)
+			warmed := make(chan error, 1)
+			go func() { warmed <- s.v.Warm(t.Context()) }()
+			synctest.Wait()
+			asked := time.Now().UTC()
+			time.Sleep(500 * time.Millisecond)
+			s.jump(-off)
+			require.NoError(t, <-warmed)
+			assert.Equal(t, asked, s.status().Keys.Loaded)
+			assert.Equal(t, asked.Add(hardAge), s.status().Keys.ExpiresAt)
+			s.accepts(token)
+			synctest.Wait()
+			assert.Equal(t, 1, s.pers.requests())
+		})
+	}
+}
+
 // … nor keep an unknown key from being asked for,
 func TestClockPutBackUnknownKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

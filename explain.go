@@ -124,7 +124,7 @@ func (r *Report) describeEvidence(c *candidate, e *expectation) {
 // Verify just did.
 func (r *Report) describeKey(v *Verifier, t *parsed) {
 	keys := v.keys.Latest()
-	if !keys.Usable(v.clock()) {
+	if !v.keys.Usable(keys, v.clock()) {
 		keys = nil
 	}
 	key, err := t.verifiedBy(keys)

@@ -8,6 +8,7 @@ package persauth_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,9 +24,11 @@ const (
 	soakLeeway         = time.Second
 	// tick is the verifier's unit of time: it knows no smaller one.
 	tick = time.Microsecond
-	// lateness is how much later than it should an answer may come: the machine
-	// has other work, too.
+	// lateness is how much later than it should an answer may come, on a machine
+	// that does not stand still.
 	lateness = 500 * time.Millisecond
+	// standstill is how late a timer is, at the least, on one that does.
+	standstill = 50 * time.Millisecond
 	// skew is how far PERS' clock may be from the verifier's.
 	skew = 100 * time.Millisecond
 )
@@ -101,13 +104,21 @@ type soakCall struct {
 	way        string // "verify", "live", "explain" or "trust"
 	token      *soakToken
 	start, end moment
+	// off: the service's clock was wrong, or was set, at some time since its state
+	// was looked at, before start.
+	off bool
 	// of the verifier's keys, before start:
 	holds  bool   // the token's key is among them
 	loaded moment // when PERS was asked for them
 	told   bool   // the verifier had told that PERS has revoked the token
-	// checked is the CheckedAt that it had told for the token.
+	// toldSince: it had, and its clock was not set since.
+	toldSince bool
+	// checked is the CheckedAt that it had told for the token, if its clock was
+	// not set since.
 	checked moment
 	left    bool // the caller's context has ended
+	// lateness is how much later than it should the answer may come.
+	lateness time.Duration
 	// lied: PERS may have called any token bad since this one was made.
 	lied   bool
 	claims *persauth.Claims
@@ -122,7 +133,7 @@ func (c *soakCall) wrong() string {
 	if (c.err == nil) != (c.claims != nil) {
 		return "claims and an error, or neither"
 	}
-	if took := c.end - c.start; took > soakTimeout+lateness {
+	if took := c.end - c.start; took > soakTimeout+c.lateness {
 		return fmt.Sprintf("it took %v", took)
 	}
 	if c.err == nil {
@@ -136,7 +147,7 @@ func (c *soakCall) wronglyAccepted() string {
 	switch {
 	case !t.valid():
 		return "a token that is never good"
-	case c.start >= t.exp+soakLeeway+tick:
+	case c.start >= t.exp+soakLeeway+tick+c.late():
 		return "a token that has expired"
 	case n.revoked.done.by(c.start - 1):
 		return "a token that was revoked here"
@@ -174,6 +185,14 @@ func (c *soakCall) wronglyAccepted() string {
 	return ""
 }
 
+// late is how far the service's clock may have been behind.
+func (c *soakCall) late() time.Duration {
+	if c.off {
+		return -slices.Min(soakSettings)
+	}
+	return 0
+}
+
 func (c *soakCall) wronglyRefused() string {
 	t, n := c.token, c.in.note(c.token)
 	is := func(targets ...error) bool {
@@ -201,13 +220,16 @@ func (c *soakCall) wronglyRefused() string {
 			return "as revoked, which it is not"
 		}
 		return ""
+	case c.off: // whatever the clock says
+		return c.unless(is(persauth.ErrExpired, persauth.ErrNotYetValid, persauth.ErrUnavailable, persauth.ErrUnknownKey) ||
+			is(persauth.ErrSignature) && !t.valid() || is(persauth.ErrRejected) && (!t.valid() || expired || atPERS || c.lied))
 	case is(persauth.ErrUnavailable) && !c.left && !closing && !c.in.troubled.by(c.end):
 		return "as unavailable, while PERS was well"
 	case !t.valid():
 		return c.unless(is(persauth.ErrSignature, persauth.ErrExpired, persauth.ErrUnknownKey, persauth.ErrRejected, persauth.ErrUnavailable))
 	case expired:
 		return c.unless(is(persauth.ErrExpired, persauth.ErrRejected, persauth.ErrUnknownKey, persauth.ErrUnavailable))
-	case c.told && asks && c.way != "live" && steady, n.revoked.done.by(c.start - 1):
+	case c.toldSince && asks && c.way != "live" && steady, n.revoked.done.by(c.start - 1):
 		return "as something else than revoked, which it is"
 	case c.left || closing:
 		return c.unless(is(persauth.ErrUnavailable, persauth.ErrUnknownKey) || atPERS)
@@ -219,7 +241,7 @@ func (c *soakCall) wronglyRefused() string {
 		return c.unless(is(persauth.ErrUnavailable))
 	case c.way != "live" && steady && c.checked != 0 && c.end < c.graceEnd():
 		return "a token that has grace"
-	case c.way != "live" && steady && c.checked != 0 && c.start < c.graceEnd() && c.end > c.graceEnd()+lateness:
+	case c.way != "live" && steady && c.checked != 0 && c.start < c.graceEnd() && c.end > c.graceEnd()+c.lateness:
 		return "after a wait that outlasted its grace"
 	}
 	return c.unless(is(persauth.ErrUnavailable))
@@ -235,7 +257,7 @@ func (c *soakCall) unless(fine bool) string {
 // learn notes what the answer tells of later ones.
 func (c *soakCall) learn() {
 	n := c.in.note(c.token)
-	if c.err == nil && c.way != "trust" {
+	if c.err == nil && c.way != "trust" && !c.off {
 		if how := c.claims.Verification(); how.Method == persauth.VerifiedLocally {
 			checked := int64(how.CheckedAt.Sub(soakBase.Round(0)))
 			for old := n.checked.Load(); checked > old && !n.checked.CompareAndSwap(old, checked); old = n.checked.Load() {
@@ -264,6 +286,59 @@ func (c *soakCall) kindOf() string {
 		return "accepted by keys"
 	}
 	return "accepted"
+}
+
+// soakSettings are how far off the clock of the services is set: further than what
+// counts as a slow request, which is a minute.
+var soakSettings = []time.Duration{24 * time.Hour, time.Hour, 90 * time.Second, -90 * time.Second, -24 * time.Hour}
+
+// excursion is a time while something is not as usual; to is 0 while it is on.
+type excursion struct{ from, to moment }
+
+// serviceClock is the clock of the services. PERS has the right one.
+func (s *soak) serviceClock() time.Time { return soakClock().Add(time.Duration(s.offset.Load())) }
+
+// setClock sets it wrong for a moment.
+func (s *soak) setClock() {
+	s.mu.Lock()
+	to := soakSettings[s.random.IntN(len(soakSettings))]
+	s.excursions = append(s.excursions, excursion{from: soakNow()})
+	now := &s.excursions[len(s.excursions)-1]
+	s.mu.Unlock()
+	s.offset.Store(int64(to))
+	s.rest(20*time.Millisecond + s.draw(300*time.Millisecond))
+	s.offset.Store(0)
+	s.mu.Lock()
+	now.to = soakNow()
+	s.mu.Unlock()
+}
+
+// clockWasOff reports whether the clock was wrong, or set, at any time between the
+// two. The caller holds mu.
+func (s *soak) clockWasOff(since, until moment) bool {
+	return slices.ContainsFunc(s.excursions, func(e excursion) bool { return e.from <= until && (e.to == 0 || e.to >= since) })
+}
+
+// watchMachine notes for how long the machine, or this process, stood still.
+func (s *soak) watchMachine() {
+	const look = 5 * time.Millisecond
+	for before := soakNow(); s.rest(look); {
+		now := soakNow()
+		if now-before > look+standstill {
+			s.mu.Lock()
+			s.stood = append(s.stood, excursion{before, now})
+			s.mu.Unlock()
+		}
+		before = now
+	}
+}
+
+// stoodStill returns for how long it stood still between the two. The caller holds mu.
+func (s *soak) stoodStill(since, until moment) (d time.Duration) {
+	for _, e := range s.stood {
+		d += max(min(e.to, until)-max(e.from, since), 0)
+	}
+	return d
 }
 
 // soakBase is where moments begin. The clock is steady: it does not follow the

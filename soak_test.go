@@ -53,7 +53,7 @@ func TestSoak(t *testing.T) {
 	s.goOn(lasts, func() bool { return false })
 	s.heal(true) // for the last time
 	s.goOn(2*time.Minute, func() bool {
-		return s.counted("accepted", "accepted remotely", "accepted by keys", "key retired", "revoked", "rejected", "signature", "expired", "unknown_key", "left")
+		return s.counted("accepted", "accepted remotely", "accepted by keys", "key retired", "revoked", "rejected", "signature", "expired", "not_yet_valid", "unknown_key", "left")
 	})
 	s.fail(persauthtest.EndpointAll, persauthtest.Down, true)
 	s.goOn(2*time.Minute, func() bool { return s.counted("accepted by grace", "unavailable") })
@@ -82,6 +82,7 @@ type soak struct {
 	stop        chan struct{}
 	callers     sync.WaitGroup
 	seed        uint64
+	offset      atomic.Int64 // how far the services' clock is off
 
 	mu      sync.Mutex
 	random  *rand.Rand
@@ -92,6 +93,9 @@ type soak struct {
 	keys    map[*persauthtest.Key]*soakKey
 	counts  map[string]int
 	wrongs  int
+	// excursions are the times while the services' clock was wrong.
+	excursions []excursion
+	stood      []excursion // the machine stood still
 }
 
 func newSoak(t *testing.T, seed uint64) *soak {
@@ -121,7 +125,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 func (s *soak) restart() {
 	in := &instance{notes: make(map[*soakToken]*note)}
 	with := func(cfg *persauth.Config) {
-		cfg.BaseURL, cfg.Now, cfg.Leeway, cfg.Timeout = s.server.URL, soakClock, soakLeeway, soakTimeout
+		cfg.BaseURL, cfg.Now, cfg.Leeway, cfg.Timeout = s.server.URL, s.serviceClock, soakLeeway, soakTimeout
 		cfg.HTTPClient = &http.Client{Transport: &witness{s.transport, in}}
 		cfg.KeySoftAge, cfg.KeyHardAge, cfg.UnknownKeyInterval = time.Second, soakHard, time.Second
 		cfg.RevocationCallsPerHour, cfg.UnknownKeyCallsPerHour = 1e9, 1e9
@@ -154,6 +158,7 @@ func (s *soak) close(in *instance) {
 
 // begin starts all that goes on at the same time.
 func (s *soak) begin() {
+	s.callers.Go(s.watchMachine)
 	for i := range 6 {
 		s.callers.Go(func() { s.call(rand.New(rand.NewPCG(s.seed, uint64(1+i)))) })
 	}
@@ -166,6 +171,7 @@ func (s *soak) begin() {
 		{1500 * time.Millisecond, s.rotate},
 		{3 * time.Second, s.restart},
 		{500 * time.Millisecond, s.disturb},
+		{1500 * time.Millisecond, s.setClock},
 	} {
 		s.callers.Go(func() {
 			for s.rest(c.between/2 + s.draw(c.between)) {
@@ -220,7 +226,7 @@ func (s *soak) call(random *rand.Rand) {
 		if way == "trust" {
 			v = in.trusting
 		}
-		status := v.Status()
+		asked, status := soakNow(), v.Status()
 		for range 4 {
 			tokens := *s.tokens.Load()
 			token := tokens[random.IntN(len(tokens))]
@@ -232,12 +238,15 @@ func (s *soak) call(random *rand.Rand) {
 			if random.IntN(50) == 0 {
 				patience = time.Duration(random.IntN(int(20 * time.Millisecond)))
 			}
-			s.judge(&c, v, patience)
+			if c.loaded > asked {
+				c.loaded = 0 // by a clock that was ahead
+			}
+			s.judge(&c, v, patience, asked)
 		}
 	}
 }
 
-func (s *soak) judge(c *soakCall, v *persauth.Verifier, patience time.Duration) {
+func (s *soak) judge(c *soakCall, v *persauth.Verifier, patience time.Duration, asked moment) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c.start = soakNow()
@@ -251,9 +260,14 @@ func (s *soak) judge(c *soakCall, v *persauth.Verifier, patience time.Duration) 
 		c.claims, c.err = v.Verify(ctx, c.token.text)
 	}
 	c.end, c.left = soakNow(), ctx.Err() != nil
-	c.learn()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c.off, c.lateness = s.clockWasOff(asked, c.end), lateness+s.stoodStill(c.start, c.end)
+	c.toldSince = c.told && !s.clockWasOff(c.in.note(c.token).told.get(), c.end)
+	if s.clockWasOff(c.checked, c.end) {
+		c.checked = 0
+	}
+	c.learn()
 	c.lied = s.lying || s.lied > c.token.minted
 	wrong := c.wrong()
 	s.counts[c.kindOf()]++

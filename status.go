@@ -138,7 +138,7 @@ func (v *Verifier) Status() Status {
 	now := v.clock()
 	keys := v.keys.State()
 	s := Status{Keys: keyStatus(keys, now)}
-	s.Ready = keys.Set.Usable(now)
+	s.Ready = v.keys.Usable(keys.Set, now)
 	s.CachedTokens = v.seen.Len()
 	s.Counters.CacheHits = v.seen.Hits.Sum()
 	s.DenyListed = v.denied.len()

@@ -162,7 +162,7 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keyring.Set, now c
 // late to wait for it. It returns nil where that does not decide.
 func (v *Verifier) byLateKeys(t *parsed, f finding) *Claims {
 	now, keys := v.clock(), v.keys.Latest()
-	if keys == f.keys || !keys.Usable(now) {
+	if keys == f.keys || !v.keys.Usable(keys, now) {
 		return nil
 	}
 	key, err := t.verifiedBy(keys)

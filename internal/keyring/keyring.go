@@ -23,6 +23,7 @@ type Set struct {
 	due    clock.Instant // from here on its origin is to be asked again
 	Soft   clock.Instant // from here on it is stale: not known to be right any more
 	Hard   clock.Instant // from here on it is not used any more
+	worn   clock.Instant // the same, by Ring.elapsed
 	// outdated: it is a seed from longer ago than keys may be used. It may hold keys
 	// that left long ago, which must not come back with each start.
 	Outdated bool
@@ -30,7 +31,7 @@ type Set struct {
 
 func (s *Set) overdue(now clock.Instant) bool { return s.past(s.due, now) }
 func (s *Set) Stale(now clock.Instant) bool   { return s.past(s.Soft, now) }
-func (s *Set) Usable(now clock.Instant) bool  { return s != nil && now < s.Hard }
+func (s *Set) usable(now clock.Instant) bool  { return s != nil && now < s.Hard }
 
 // past reports whether one of the times of s has come. It has, too, when the
 // clock shows a time well before s was loaded: then it was put back since, and
@@ -93,6 +94,7 @@ type Ring struct {
 	stop    context.CancelFunc // ends a refresh that is under way
 	context context.Context
 	running sync.WaitGroup
+	begun   time.Time
 
 	mu          sync.Mutex // guards what follows; never held across I/O
 	closed      bool
@@ -117,7 +119,7 @@ type Settings struct {
 func New(s Settings) *Ring {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &Ring{origin: s.Origin, snapshot: s.Snapshot, times: s.Times, now: s.Now, log: s.Log, unheardOf: s.Unheard,
-		context: ctx, stop: cancel, unknownNext: clock.None, lastAttempt: clock.None}
+		context: ctx, stop: cancel, begun: time.Now(), unknownNext: clock.None, lastAttempt: clock.None}
 	k.quiet.Store(int64(clock.None))
 	return k
 }
@@ -127,10 +129,16 @@ func New(s Settings) *Ring {
 // file is waited for, by the one request that takes it.
 func (k *Ring) Held(now clock.Instant) *Set {
 	set := k.current.Load()
-	if !set.Usable(now) {
+	if !set.usable(now) {
 		return nil
 	}
-	if k.origin == nil || !set.overdue(now) || k.resting(now) {
+	if k.origin == nil || !set.overdue(now) {
+		return set
+	}
+	if now >= k.end(set, now) {
+		return nil
+	}
+	if k.resting(now) {
 		return set
 	}
 	if r := k.ask(set, now); r != nil && k.times.Patience > 0 {
@@ -142,6 +150,24 @@ func (k *Ring) Held(now clock.Instant) *Set {
 	}
 	return set
 }
+
+// Usable reports whether a set, which may be nil, may be used.
+func (k *Ring) Usable(set *Set, now clock.Instant) bool {
+	return set.usable(now) && (!set.overdue(now) || now < k.end(set, now))
+}
+
+// end returns when a set gets too old: at its hard age by the clock, or by the time
+// that has passed where that is earlier. A clock that was put back does not make keys
+// younger.
+func (k *Ring) end(set *Set, now clock.Instant) clock.Instant {
+	if set.Hard == clock.Never {
+		return clock.Never
+	}
+	return min(set.Hard, now+set.worn-k.elapsed())
+}
+
+// elapsed is how long the keyring is there, in microseconds.
+func (k *Ring) elapsed() clock.Instant { return clock.Instant(time.Since(k.begun).Microseconds()) }
 
 // seedPatience is how long tokens wait for the first refresh in place of a seed that
 // is outdated.
@@ -202,7 +228,7 @@ func (k *Ring) Renew(ctx context.Context, seen *Set) (*Set, error) {
 	}
 	now := clock.Of(k.now())
 	set := k.current.Load()
-	if !set.Usable(now) {
+	if !k.Usable(set, now) {
 		set = nil
 	}
 	k.mu.Lock()
@@ -219,7 +245,7 @@ func (k *Ring) join(seen *Set, now clock.Instant) *refresh {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	current := k.current.Load()
-	if !current.Usable(now) {
+	if !k.Usable(current, now) {
 		current = nil
 	}
 	if current != nil && current != seen {
@@ -323,7 +349,7 @@ func (k *Ring) Failure() error {
 func (k *Ring) Warm(ctx context.Context) error {
 	now := clock.Of(k.now())
 	set := k.current.Load()
-	if set.Usable(now) && (k.origin == nil || !set.overdue(now)) {
+	if k.Usable(set, now) && (k.origin == nil || !set.overdue(now)) {
 		return nil
 	}
 	k.mu.Lock()
@@ -341,7 +367,7 @@ func (k *Ring) Warm(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now = clock.Of(k.now()); k.failed > 0 || k.closed || !k.current.Load().Usable(now) {
+	if now = clock.Of(k.now()); k.failed > 0 || k.closed || !k.Usable(k.current.Load(), now) {
 		return k.unavailable(now)
 	}
 	return nil

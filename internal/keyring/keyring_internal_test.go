@@ -20,16 +20,16 @@ func TestKeySetTimes(t *testing.T) {
 		assert.False(t, s.overdue(loaded-clock.Instant(time.Second.Microseconds())))
 		assert.True(t, s.overdue(s.Soft))
 		assert.True(t, s.Stale(s.Soft))
-		assert.True(t, s.Usable(s.Hard-1))
-		assert.False(t, s.Usable(s.Hard))
+		assert.True(t, s.usable(s.Hard-1))
+		assert.False(t, s.usable(s.Hard))
 		assert.True(t, s.overdue(loaded.Add(-2*clock.Slack)), "the clock was put back")
 	}
 	var none *Set
-	assert.False(t, none.Usable(0))
+	assert.False(t, none.usable(0))
 	fixed := Times{Soft: time.Second}.set(nil, "file", 0, 0)
 	assert.False(t, fixed.Stale(clock.Never-1))
 	assert.False(t, fixed.Stale(clock.None/2))
-	assert.True(t, fixed.Usable(clock.Never-1))
+	assert.True(t, fixed.usable(clock.Never-1))
 
 	assert.False(t, clock.None.Ahead(0, time.Hour))
 	assert.False(t, clock.Instant(5).Ahead(5, time.Hour))

@@ -51,7 +51,7 @@ func (k *Ring) start(now clock.Instant, unknown bool) *refresh {
 		ctx, cancel := context.WithTimeout(k.context, k.times.Timeout)
 		defer cancel()
 		before := k.current.Load()
-		set, err := k.load(ctx, before, now, unknown)
+		set, err := k.load(ctx, r, before, now, unknown)
 		k.finish(r, before, set, err, permit)
 	})
 	return r
@@ -94,7 +94,7 @@ func (k *Ring) finish(r *refresh, before, set *Set, err error, permit clock.Inst
 
 // load reads the origin and makes a set of what it gives. Nothing that fails
 // here touches the keys at hand.
-func (k *Ring) load(ctx context.Context, before *Set, now clock.Instant, fresh bool) (*Set, error) {
+func (k *Ring) load(ctx context.Context, r *refresh, before *Set, began clock.Instant, fresh bool) (*Set, error) {
 	got, err := k.origin.Read(ctx, fresh)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,14 @@ func (k *Ring) load(ctx context.Context, before *Set, now clock.Instant, fresh b
 	} else if index, err = jose.ParseKeySet(got.Body); err != nil {
 		return nil, err
 	}
-	return k.times.set(index, k.origin.Name(), now.Add(-got.Age), got.FreshFor), nil
+	// A clock that was set in the meantime, as it is soon after a machine starts,
+	// tells better when that was.
+	if later := clock.Of(k.now()).Add(-time.Since(r.begun)); later > began.Add(clock.Slack) || later < began.Add(-clock.Slack) {
+		began = later
+	}
+	set := k.times.set(index, k.origin.Name(), began.Add(-got.Age), got.FreshFor)
+	set.worn = clock.Instant(r.begun.Sub(k.begun).Microseconds()).Add(k.times.Hard - got.Age)
+	return set, nil
 }
 
 // nextTry returns when a refresh may start after one that failed: after a back-off,
@@ -113,8 +120,8 @@ func (k *Ring) load(ctx context.Context, before *Set, now clock.Instant, fresh b
 // short when they get too old. The caller holds mu.
 func (k *Ring) nextTry(err error, held *Set, now clock.Instant) clock.Instant {
 	next := now.Add(k.backoff(min(k.times.MaxBackoff, emptyBackoff)))
-	if held.Usable(now) {
-		next = max(next, min(now.Add(k.backoff(k.times.MaxBackoff)), held.Hard))
+	if k.Usable(held, now) {
+		next = max(next, min(now.Add(k.backoff(k.times.MaxBackoff)), k.end(held, now)))
 	}
 	var asked interface{ PauseFor() time.Duration }
 	if errors.As(err, &asked) {
@@ -133,7 +140,7 @@ func (k *Ring) backoff(longest time.Duration) time.Duration {
 // report tells the log about a change of state, and of nothing else.
 func (k *Ring) report(before, after *Set, err error, failedBefore int) {
 	if err != nil {
-		held := before.Usable(clock.Of(k.now()))
+		held := k.Usable(before, clock.Of(k.now()))
 		if failedBefore == 0 {
 			k.log.Warn("persauth: keys cannot be refreshed", "error", err, "held", held)
 		}

@@ -36,6 +36,7 @@ func (k *Ring) Begin(seed *jose.KeySet, source string, now clock.Instant) {
 		// PERS may have changed its keys while nobody asked.
 		set.due, set.Soft = now, now
 	}
+	set.worn = k.elapsed() + set.Hard - now
 	k.install(set)
 }
 
