@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/persauth/persauth/internal/dpop"
@@ -21,6 +22,7 @@ import (
 //	PERS_AUDIENCE      Audience
 //	PERS_TENANTS       Tenants, separated by commas
 //	PERS_DPOP_ORIGIN   DPoP.Origin
+//	PERS_INSTANCES     Instances
 //
 // PERS_PROJECT_KEY or PERS_JWKS_FILE must be set. The error names each variable that
 // is wrong, and shows no value. One that is set and empty is an error: a setting that
@@ -73,6 +75,12 @@ func fromEnv(lookup func(string) (string, bool)) (Config, error) {
 		cfg.DPoP.Origin = value
 		if _, ok := dpop.NormalURL(value); !ok || strings.ContainsAny(value, "?#") {
 			return errors.New("must be of the form https://host or https://host/path")
+		}
+		return nil
+	})
+	read("PERS_INSTANCES", func(value string) (err error) {
+		if cfg.Instances, err = strconv.Atoi(value); err != nil || cfg.Instances < 1 || cfg.Instances > maxInstances {
+			return fmt.Errorf("must be a number from 1 to %d", maxInstances)
 		}
 		return nil
 	})

@@ -14,7 +14,7 @@ func TestFromEnv(t *testing.T) {
 	}
 	cfg, err := from(map[string]string{
 		"PERS_PROJECT_KEY": "0123456789abcdef", "PERS_BASE_URL": "http://127.0.0.1:1/v2", "PERS_SNAPSHOT": "keys.json", "PERS_ISSUER": "iss",
-		"PERS_AUDIENCE": "aud", "PERS_TENANTS": "a, b", "PERS_DPOP_ORIGIN": "https://shop.example", "PERS_JWKS_FILE": "testdata/jwks.json",
+		"PERS_AUDIENCE": "aud", "PERS_TENANTS": "a, b", "PERS_DPOP_ORIGIN": "https://shop.example", "PERS_JWKS_FILE": "testdata/jwks.json", "PERS_INSTANCES": "3",
 	})
 	require.NoError(t, err)
 	v, err := New(cfg)
@@ -24,7 +24,7 @@ func TestFromEnv(t *testing.T) {
 	cfg.Keys = nil // a function, which cannot be compared
 	assert.Equal(t, Config{
 		ProjectKey: "0123456789abcdef", BaseURL: "http://127.0.0.1:1/v2", Snapshot: "keys.json", Issuer: "iss", Audience: "aud",
-		Tenants: []string{"a", "b"}, DPoP: DPoP{Origin: "https://shop.example"},
+		Tenants: []string{"a", "b"}, DPoP: DPoP{Origin: "https://shop.example"}, Instances: 3,
 	}, cfg)
 
 	const secret = "pk_test_5ec2e7 5ec2e7"
@@ -36,6 +36,8 @@ func TestFromEnv(t *testing.T) {
 		"PERS_JWKS_FILE: ":            {"PERS_JWKS_FILE": "testdata/none.json"},
 		"PERS_ISSUER: is set":         {"PERS_PROJECT_KEY": "x", "PERS_ISSUER": ""},
 		"PERS_TENANTS: ":              {"PERS_PROJECT_KEY": "x", "PERS_TENANTS": "a,,b"},
+		"PERS_INSTANCES: ":            {"PERS_PROJECT_KEY": "x", "PERS_INSTANCES": "0"},
+		"PERS_INSTANCES: must":        {"PERS_PROJECT_KEY": "x", "PERS_INSTANCES": "many"},
 		"PERS_DPOP_ORIGIN: ":          {"PERS_PROJECT_KEY": "x", "PERS_DPOP_ORIGIN": "shop.example"},
 	} {
 		cfg, err := from(env)

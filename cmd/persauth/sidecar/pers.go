@@ -31,6 +31,9 @@ type persConfig struct {
 	Revocation string   `yaml:"revocation"`
 	Grace      duration `yaml:"revocationGrace"`
 	Timeout    duration `yaml:"timeout"`
+
+	// Instances is how many share the project key.
+	Instances int `yaml:"instances"`
 }
 
 type claimNames struct {
@@ -79,6 +82,9 @@ func (c *persConfig) check(f *faults) {
 	if c.Grace > 0 && c.Revocation == "off" {
 		f.add("pers.revocationGrace", "pers.revocationGrace is for when PERS is asked, and pers.revocation is off")
 	}
+	if c.Instances < 0 {
+		f.add("pers.instances", "pers.instances is negative")
+	}
 }
 
 func (c *dpopConfig) check(f *faults) {
@@ -115,6 +121,9 @@ func (s *settings) verifier(base persauth.Config) (*persauth.Verifier, error) {
 	cfg.AuthTypes, cfg.TokenKinds = typesOf(c.AuthTypes), c.TokenKinds
 	cfg.TenantEvidence = persauth.TenantEvidence{AuthTypes: typesOf(c.TenantEvidence.AuthTypes), TokenKinds: c.TenantEvidence.TokenKinds}
 	cfg.Timeout = time.Duration(c.Timeout)
+	if c.Instances != 0 {
+		cfg.Instances = c.Instances
+	}
 	if c.JWKS != "" {
 		cfg.Keys = persauth.FileKeys(c.JWKS)
 	}

@@ -106,6 +106,7 @@ func TestConfiguration(t *testing.T) {
 		"accepted type":      {more("pers: {authTypes: [business, tenant]}"), more("pers: {authTypes: [business, Tenant]}"), "auth type is Tenant, which PERS has not; did you mean tenant?"},
 		"accepted kind":      {more("pers: {tokenKinds: [TENANT_ADMIN_JWT]}"), more("pers: {tokenKinds: [TENANT_ADMIN]}"), "did you mean TENANT_ADMIN_JWT?"},
 		"evidence":           {more("pers: {tenantEvidence: {authTypes: [system], tokenKinds: [TENANT_ADMIN_JWT]}}"), more("pers: {tenantEvidence: {tokenKinds: [TENNANT_ADMIN_JWT]}}"), "sidecar.yaml:1: token kind is TENNANT_ADMIN_JWT"},
+		"instances":          {more("pers: {instances: 3}"), more("pers: {instances: -3}"), "pers.instances is negative"},
 		"alias":              {more("pers: {issuer: a, audience: a}"), more("pers: {issuer: &a a, audience: *a}"), "aliases"},
 		"JSON":               {`{"proxy":"nginx","routes":[{"methods":["GET"],"path":"/","public":true}]}`, `{"proxy":"nginx","routes":[{"methods":["GET"],"path":"/"}]}`, "requires nothing"},
 	} {
