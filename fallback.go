@@ -41,6 +41,9 @@ type introspector struct {
 	// applyVerdict is told every answer, one after the other for one token,
 	// whether or not anybody still waits for it. It returns what the callers get.
 	applyVerdict func(about *remembered, asked clock.Instant, err error) (*Claims, error)
+	// vouched returns the claims of a token that PERS accepted when it was asked
+	// between two times, and later than about says, or nil.
+	vouched func(about *remembered, from, to clock.Instant) *Claims
 
 	// fleet shares calls and their answers; nil: this instance is alone.
 	fleet *fleetMember
@@ -61,7 +64,7 @@ func newIntrospector(pers *persapi.Client, cfg *Config, v *Verifier) *introspect
 	i := &introspector{
 		api: pers, tree: v.tree, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Logger,
 		negatives:   newNegativeCache(v.denied.changedElsewhere),
-		keysRefused: func() bool { return refusesKey(v.keys.Failure()) }, applyVerdict: v.applyVerdict, fleet: v.fleet,
+		keysRefused: func() bool { return refusesKey(v.keys.Failure()) }, applyVerdict: v.applyVerdict, vouched: v.vouchedBetween, fleet: v.fleet,
 		context: ctx, stop: cancel,
 		inflight: make(map[tokenDigest]*inflightCall), pausedUntil: clock.None,
 	}
@@ -71,29 +74,43 @@ func newIntrospector(pers *persapi.Client, cfg *Config, v *Verifier) *introspect
 	return i
 }
 
+// inquiry is what a caller wants to know.
+type inquiry struct {
+	about *remembered
+	why   purpose
+	// The answer is to be to a call that was made at since or later; with never,
+	// to one that is made from now on.
+	since clock.Instant
+	// came is when the caller did. An answer to a call that was made after that,
+	// and that is there by now, will do. With never, none will.
+	came clock.Instant
+	// deadline is when the caller has waited long enough. Zero: the timeout from
+	// now on.
+	deadline time.Time
+}
+
 // ask returns the claims of a token that PERS accepts. The error is ErrRejected,
 // or what applyVerdict makes of it, when PERS does not, ErrRemoteMismatch when its
 // answer is not valid, and ErrUnavailable when there is none, or ctx ends, or the
-// deadline comes first. The zero deadline is the timeout from now on.
+// deadline comes first.
 //
-// The answer is to a call that was made at since or later. With never, it is to
-// one that is made from now on.
-func (i *introspector) ask(ctx context.Context, about *remembered, why purpose, since clock.Instant, deadline time.Time) (*Claims, error) {
-	kid := about.claims.header.Kid
+// One call serves any number of callers, and goes on when they leave.
+func (i *introspector) ask(ctx context.Context, q inquiry) (*Claims, error) {
+	kid := q.about.claims.header.Kid
 	if ctx.Err() != nil { // do not ask for somebody who has left
 		return nil, withKeyID(interrupted(ctx, "remote"), kid)
 	}
 	patience := i.timeout
-	if !deadline.IsZero() {
-		patience = time.Until(deadline)
+	if !q.deadline.IsZero() {
+		patience = time.Until(q.deadline)
 	}
-	call, err := i.join(about, why, since)
+	call, err := i.join(q)
 	var claims *Claims
 	if err == nil {
 		claims, err = i.wait(ctx, call, patience)
 	}
-	if errors.Is(err, ErrUnavailable) && since != clock.Never && ctx.Err() == nil {
-		if refused := i.negatives.refusal(about); refused != nil {
+	if errors.Is(err, ErrUnavailable) && q.since != clock.Never && ctx.Err() == nil {
+		if refused := i.negatives.refusal(q.about); refused != nil {
 			err = refused // the last word of PERS
 		}
 	}
@@ -128,7 +145,7 @@ func (i *introspector) wait(ctx context.Context, call *inflightCall, patience ti
 // later asks in the background, unless that is being done already or cannot be
 // done now.
 func (i *introspector) later(about *remembered, why purpose) {
-	_, _ = i.join(about, why, clock.None)
+	_, _ = i.join(inquiry{about: about, why: why, since: clock.None, came: clock.Never})
 }
 
 // call asks PERS, or takes the answer that another instance got.

@@ -44,34 +44,39 @@ func subjectOf(about *remembered) tokenDigest {
 }
 
 // join returns the call to wait for: the one under way about the token, the one
-// after it, or a new one.
-func (i *introspector) join(about *remembered, why purpose, since clock.Instant) (*inflightCall, error) {
+// after it, a new one, or one that ended while the caller was on the way here.
+func (i *introspector) join(q inquiry) (*inflightCall, error) {
 	now := clock.Of(i.now())
-	digest := digestToken(about.token())
+	about, digest := q.about, digestToken(q.about.token())
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if call := i.inflight[digest]; call != nil {
 		if i.stoodStill(call, now) {
 			call.cancel() // its answer does not come any more
-		} else if call.asked >= since && (about.claims.key == nil || call.about.claims.key != nil) {
+		} else if call.asked >= q.since && (about.claims.key == nil || call.about.claims.key != nil) {
 			// A refusal of a token whose key is unknown says nothing about one
 			// whose signature is known to be good.
 			return call, nil
 		}
 		if call.next == nil {
-			call.next = newCall(about, why)
+			call.next = newCall(about, q.why)
 		} else if about.claims.key != nil && call.next.about.claims.key == nil {
-			call.next.about, call.next.why = about, why // the key has come since
+			call.next.about, call.next.why = about, q.why // the key has come since
 		}
 		return call.next, nil
 	}
+	if claims := i.vouched(about, q.came, now); claims != nil {
+		call := &inflightCall{done: make(chan struct{}), claims: claims}
+		close(call.done)
+		return call, nil
+	}
 	negative := i.negatives.get(about)
-	if negative != nil && since != clock.Never && negative.resting(now) {
+	if negative != nil && q.since != clock.Never && negative.resting(now) {
 		return nil, negative.err
 	}
-	call := newCall(about, why)
+	call := newCall(about, q.why)
 	if i.fleet != nil {
-		call.within = i.shareable(about, negative, since, now)
+		call.within = i.shareable(about, negative, q.since, now)
 	}
 	if err := i.permit(call, now); err != nil {
 		return nil, err

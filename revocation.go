@@ -110,7 +110,7 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	if err != nil && !f.stranger {
 		return nil, err
 	}
-	return v.introspector.ask(ctx, v.record(t, f), f.purpose(t, vouched), clock.Never, f.deadline)
+	return v.introspector.ask(ctx, inquiry{v.record(t, f), f.purpose(t, vouched), clock.Never, clock.Never, f.deadline})
 }
 
 // fresh reports whether PERS need not be asked again about a remembered token.
@@ -144,7 +144,7 @@ func (v *Verifier) recheck(ctx context.Context, r *remembered, now clock.Instant
 		return v.markInGrace(r), nil
 	}
 	maxAge, _ := v.maxAge(r)
-	claims, err := v.introspector.ask(ctx, r, forRevocation, now.Add(-maxAge), v.graceDeadline(now, graceEnd))
+	claims, err := v.introspector.ask(ctx, inquiry{r, forRevocation, now.Add(-maxAge), now, v.graceDeadline(now, graceEnd)})
 	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && v.clock() < graceEnd {
 		return v.markInGrace(r), nil
 	}
@@ -249,6 +249,20 @@ func (v *Verifier) vouched(r *remembered, asked clock.Instant) *remembered {
 	renewed.claims.flags &^= flagInGrace
 	renewed.claims.checked = asked
 	return &renewed
+}
+
+// vouchedBetween returns the claims of a remembered token for which PERS vouched
+// when it was asked between two times, and later than r says, or nil. Where the key
+// is known now, it has to be what verified the token.
+func (v *Verifier) vouchedBetween(r *remembered, from, to clock.Instant) *Claims {
+	if from > to {
+		return nil
+	}
+	is := v.seen.Get(r.token())
+	if is == nil || is.claims.key != r.claims.key || is.claims.checked < from || is.claims.checked > to || is.claims.checked <= r.claims.checked {
+		return nil
+	}
+	return &is.claims
 }
 
 // due returns when a new word of PERS on a token should be asked for, and when

@@ -149,7 +149,7 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keyring.Set, now c
 		v.seen.Put(r)
 		return &r.claims, nil
 	}
-	claims, err := v.introspector.ask(ctx, r, f.purpose(t, vouched), now.Add(-maxAge), f.deadline)
+	claims, err := v.introspector.ask(ctx, inquiry{r, f.purpose(t, vouched), now.Add(-maxAge), now, f.deadline})
 	if f.stranger && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 		if late := v.byLateKeys(t, f); late != nil {
 			return late, nil
@@ -386,19 +386,19 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keyring.Set, un
 	if t.header.Algorithm == nil {
 		return nil, keys, unknown // no key set will ever have it
 	}
-	if v.strangers && keys != nil {
-		// Half of the time is for the verdict that is asked for after this. The
-		// refresh goes on, and its key counts also when it comes later.
-		deadline = deadline.Add(-v.keys.Timeout() / 2)
-	} else {
-		deadline = deadline.Add(lastMoment) // the refresh ends by itself, and says why
-	}
-	waiting, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
 	// Twice, because a refresh that was under way already may have been
 	// answered before the key came.
-	for range 2 {
-		newer, unavailable := v.keys.Renew(waiting, keys)
+	for i := range 2 {
+		until := deadline
+		switch {
+		case v.strangers && keys != nil:
+			// Half of the time is for the verdict that is asked for after this. The
+			// refresh goes on, and its key counts also when it comes later.
+			until = deadline.Add(-v.keys.Timeout() / 2)
+		case i == 0:
+			until = deadline.Add(lastMoment) // the refresh ends by itself, and says why
+		}
+		newer, unavailable := v.renewUntil(ctx, keys, until)
 		if newer != nil && newer != keys {
 			keys = newer
 			key, err := t.verifiedBy(keys)
@@ -408,10 +408,21 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keyring.Set, un
 			unknown = err
 		}
 		if unavailable != nil {
-			return nil, keys, withKeyID(keysErr(waiting, unavailable), t.header.Kid)
+			return nil, keys, withKeyID(unavailable, t.header.Kid)
 		}
 	}
 	return nil, keys, unknown
+}
+
+// renewUntil asks for newer keys, and waits until a time at most.
+func (v *Verifier) renewUntil(ctx context.Context, keys *keyring.Set, until time.Time) (*keyring.Set, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	newer, err := v.keys.Renew(ctx, keys)
+	if err != nil {
+		err = keysErr(ctx, err)
+	}
+	return newer, err
 }
 
 // check reads the claims into t and applies every rule to them.
