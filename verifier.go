@@ -419,10 +419,7 @@ func (v *Verifier) renewUntil(ctx context.Context, keys *keyring.Set, until time
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	newer, err := v.keys.Renew(ctx, keys)
-	if err != nil {
-		err = keysErr(ctx, err)
-	}
-	return newer, err
+	return newer, keysErr(ctx, err)
 }
 
 // check reads the claims into t and applies every rule to them.
