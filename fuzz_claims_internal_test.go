@@ -9,15 +9,20 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/persauth/persauth/internal/clock"
 	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/jsontest"
 	"github.com/persauth/persauth/internal/strictjson"
 )
 
 // Claims are accepted exactly if they are strict JSON; what they say is what
 // encoding/json reads, wherever in the payload it stands.
 func FuzzClaims(f *testing.F) {
-	segmentSeeds(f, 1)
+	for _, raw := range jsontest.Segments(f, "testdata/tokens.ndjson", 1) {
+		f.Add(raw)
+	}
 	for _, seed := range []string{``, `{}`, ` {"exp":1e400}`, `{"exp":1800000900.5,"tenantId":"\u0061"}`, `{"context":{"tenantId":"a","role":["x","\n"]},"cnf":{"jkt":"y"}}`,
 		`{"tenantId":"a","tenantId":"b"}`, `{"aud":["a",5],"role":null,"context":[]}`, "\n{\"sub\" :\t\"\u00e9\" , \"iss\":\"\\\\\"}"} {
 		f.Add([]byte(seed))
@@ -38,10 +43,12 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
+var fuzzTime = clock.Of(time.Unix(1_800_000_000, 0))
+
 func fuzzClaims(t *testing.T, raw []byte, tree []strictjson.Member, expect *expectation, around ...string) {
 	c := new(candidate)
 	err := c.decode(raw, tree, fuzzTime)
-	strict, told := readStrictly(raw)
+	strict, told := jsontest.ReadStrictly(raw, strictjson.MaxDepth)
 	if told && strict != (err == nil) {
 		t.Fatalf("strict: %v, error: %v: %q", strict, err, raw)
 	}
@@ -62,7 +69,7 @@ func fuzzClaims(t *testing.T, raw []byte, tree []strictjson.Member, expect *expe
 		{fieldTenant, pers("tenantId")}, {fieldBusiness, pers("businessId")},
 	} {
 		got := string(c.get(claim.field))
-		want, ok := textOf(inside(raw, claim.path...))
+		want, ok := jsontest.TextOf(jsontest.Inside(raw, claim.path...))
 		if got != want {
 			t.Fatalf("%v is %q, not %q: %q", claim.path, got, want, raw)
 		}
@@ -75,20 +82,20 @@ func fuzzClaims(t *testing.T, raw []byte, tree []strictjson.Member, expect *expe
 		path  []string
 	}{{fieldAudience, []string{"aud"}}, {fieldRole, pers("role")}} {
 		got := slices.Collect(strictjson.List(string(c.get(claim.field))))
-		want, ok := textsOf(inside(raw, claim.path...))
+		want, ok := jsontest.TextsOf(jsontest.Inside(raw, claim.path...))
 		if _, wrong := c.wrong[claim.field]; ok && (wrong || !slices.Equal(got, want)) {
 			t.Fatalf("%v is %q, not %q: %q", claim.path, got, want, raw)
 		}
 	}
 	if allFailures(claimRules, c, expect) == nil {
 		var exp float64
-		if err := stdjson.Unmarshal(inside(raw, "exp"), &exp); err != nil || exp <= 1_800_000_000-30 {
+		if err := stdjson.Unmarshal(jsontest.Inside(raw, "exp"), &exp); err != nil || exp <= 1_800_000_000-30 {
 			t.Fatalf("accepted with exp %v, %v: %q", exp, err, raw)
 		}
 		if difference := float64(c.expiresAt)/1e6 - exp; difference > 1e-3 || difference < -1e-3 {
 			t.Fatalf("exp is %v, not %v: %q", c.expiresAt, exp, raw)
 		}
-		if text, ok := textOf(inside(raw, pers("tenantId")...)); !ok || text == "" {
+		if text, ok := jsontest.TextOf(jsontest.Inside(raw, pers("tenantId")...)); !ok || text == "" {
 			t.Fatalf("accepted without a tenant: %q", raw)
 		}
 	}
@@ -142,11 +149,11 @@ func FuzzJWKS(f *testing.F) {
 				}
 			}
 			for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
-				if inside(stdjson.RawMessage(key.Raw), name) != nil {
+				if jsontest.Inside(stdjson.RawMessage(key.Raw), name) != nil {
 					t.Fatalf("a key with %q: %q", name, raw)
 				}
 			}
-			if use, has := textOf(inside(stdjson.RawMessage(key.Raw), "use")); has && use != "sig" {
+			if use, has := jsontest.TextOf(jsontest.Inside(stdjson.RawMessage(key.Raw), "use")); has && use != "sig" {
 				t.Fatalf("a key for %q: %q", use, raw)
 			}
 		}
