@@ -200,6 +200,10 @@ func TestStartFails(t *testing.T) {
 		"projectKeyFile": func(o *Options) {
 			o.Config = write(t, t.TempDir(), "a.yaml", head+shopRoutes+"pers: {projectKeyFile: key}\n")
 		},
+		"Instances is 20000": func(o *Options) {
+			o.Config = write(t, t.TempDir(), "a.yaml", head+shopRoutes+"pers: {instances: 20000}\n")
+			o.Getenv = key
+		},
 		"larger than": func(o *Options) { o.Config = write(t, t.TempDir(), "a.yaml", strings.Repeat("#", maxConfigSize+1)) },
 	} {
 		o := options(t, iss, configFor("nginx"))
