@@ -161,6 +161,9 @@ func detailOf(err error, usual string) string {
 func (v *Verifier) challenges(code string, usedDPoP, both bool) (all []string) {
 	bearer, dpop := v.proofs.mode != DPoPRequired, v.proofs.algs != ""
 	add := func(challenge string, used bool) {
+		if v.resource != nil {
+			challenge += v.resource.parameter
+		}
 		if code != "" && used {
 			challenge += `, error="` + code + `"`
 		}

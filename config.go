@@ -171,6 +171,10 @@ type Config struct {
 	// access log further out, which cannot see the context that the handler gets.
 	// It may be nil.
 	OnAccepted func(r *http.Request, claims *Claims)
+	// Resource describes the service to clients that look for how to get a token
+	// (RFC 9728): see [Verifier.ResourceMetadata]. Challenges then say where the
+	// description is. The zero value: there is none.
+	Resource ProtectedResource
 
 	// HTTPClient is used for requests to PERS. nil: a client with the default
 	// transport. Redirects are never followed, to any host.

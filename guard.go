@@ -246,6 +246,17 @@ func AnyOf(guard Guard, more ...Guard) Guard {
 	}
 }
 
+// Allow applies a rule to a caller, and counts a refusal in [Status], as
+// [Verifier.Require] does: for transports other than net/http. It panics for a rule
+// that is nil.
+func (v *Verifier) Allow(claims *Claims, rule Rule) error {
+	err := rule(claims)
+	if err != nil {
+		v.countRefused(err)
+	}
+	return err
+}
+
 // Require is middleware that lets callers through only if every guard lets them
 // pass. It authenticates the request, unless [Verifier.Middleware] of the same
 // Verifier did so before. It panics for a guard that is nil.

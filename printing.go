@@ -96,6 +96,8 @@ func settingText(name string, value any) string {
 		return fmt.Sprintf("%q", names)
 	case ClaimNames:
 		return fmt.Sprintf("%+q", value)
+	case ProtectedResource:
+		return fmt.Sprintf("%+q", value)
 	case KeySource, DPoP, RevocationPolicy:
 		return fmt.Sprint(value)
 	case time.Time:

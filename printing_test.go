@@ -188,5 +188,6 @@ func TestConfigShowsWhatIsSet(t *testing.T) {
 	fill("", reflect.ValueOf(&all).Elem())
 	assert.Equal(t, []string{"BaseURL", "Snapshot", "Issuer", "Audience", "Tenants", "TenantEvidence.TokenKinds", "TokenKinds", "Algorithms", "TokenTypes",
 		"ClaimNames.Tenant", "ClaimNames.Business", "ClaimNames.Role", "ClaimNames.AuthType", "ClaimNames.Email", "ClaimNames.Session", "ClaimNames.Kind",
-		"RemoteAlgorithms", "DPoP.Origin", "DPoP.Algorithms"}, shown)
+		"RemoteAlgorithms", "DPoP.Origin", "DPoP.Algorithms",
+		"Resource.Identifier", "Resource.AuthorizationServers", "Resource.Scopes", "Resource.Name", "Resource.Documentation"}, shown)
 }

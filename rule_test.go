@@ -76,6 +76,20 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// Who may not is counted, by whatever transport they came.
+func TestAllow(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	v := iss.Verifier()
+	claims, err := v.Verify(t.Context(), iss.UserToken("acme"))
+	require.NoError(t, err)
+	require.NoError(t, v.Allow(claims, persauth.TenantIs("acme")))
+	assert.Empty(t, v.Status().Counters.Refused)
+	require.ErrorIs(t, v.Allow(claims, persauth.TenantIs("other")), persauth.ErrForbidden)
+	require.ErrorIs(t, v.Allow(nil, persauth.TenantIs("other")), persauth.ErrForbidden)
+	assert.Equal(t, map[string]uint64{"forbidden": 2}, v.Status().Counters.Refused)
+	assert.Panics(t, func() { _ = v.Allow(claims, nil) })
+}
+
 func TestNewContext(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	v := iss.Verifier()

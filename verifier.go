@@ -38,6 +38,7 @@ type Verifier struct {
 
 	sources    []TokenSource
 	proofs     *proofs
+	resource   *describedResource // nil: the service is not described
 	onRefused  func(*Verifier, http.ResponseWriter, *http.Request, error)
 	onAccepted func(*http.Request, *Claims)
 
@@ -56,9 +57,10 @@ func New(cfg Config) (*Verifier, error) {
 	tree, wrongNames := claimTree(cfg.ClaimNames)
 	fleet, wrongFleet := cfg.member(clocks.Instant, denied)
 	proofs, wrongDPoP := cfg.proofs(clocks, fleet)
+	resource, wrongResource := cfg.resource(proofs)
 	pers, wrongAPI := cfg.api()
 	keys, wrongKeys := cfg.keyring(pers, fleet)
-	if err := errors.Join(cfg.check(), wrongNames, wrongFleet, wrongDPoP, wrongAPI, wrongKeys); err != nil {
+	if err := errors.Join(cfg.check(), wrongNames, wrongFleet, wrongDPoP, wrongResource, wrongAPI, wrongKeys); err != nil {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
@@ -73,6 +75,7 @@ func New(cfg Config) (*Verifier, error) {
 		fleet:      fleet,
 		sources:    cfg.TokenSources,
 		proofs:     proofs,
+		resource:   resource,
 		onRefused:  cfg.OnRefused,
 		onAccepted: cfg.OnAccepted,
 	}

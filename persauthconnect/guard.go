@@ -86,7 +86,7 @@ func (g *Guard) gate(ctx context.Context, spec connect.Spec, peer connect.Peer, 
 	}
 	claims, err := g.v.VerifyRequest(c.r.WithContext(ctx))
 	if err == nil {
-		err = rule.ForCaller(claims)
+		err = g.v.Allow(claims, rule.ForCaller)
 	}
 	if err != nil {
 		return nil, c.refuseFirst(ctx, err)
@@ -113,7 +113,7 @@ func (i interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		if c.rule.IsPublic() {
 			return next(ctx, request)
 		}
-		if err := c.rule.ForMessage(c.claims, request.Any()); err != nil {
+		if err := c.rule.ForMessage(c.v, c.claims, request.Any()); err != nil {
 			return nil, c.refuseFirst(ctx, err)
 		}
 		response, err := next(ctx, request)

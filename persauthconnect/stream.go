@@ -95,7 +95,7 @@ func (s *stream) Receive(message any) error {
 	if err != nil {
 		return err
 	}
-	if err := s.call.rule.ForMessage(s.call.claims, message); err != nil {
+	if err := s.call.rule.ForMessage(s.call.v, s.call.claims, message); err != nil {
 		return s.refuse(err)
 	}
 	s.passed.Store(true)

@@ -60,7 +60,7 @@ func (i *Interceptor) Unary() grpc.UnaryServerInterceptor {
 		c := i.callOf(ctx, func(trailer metadata.MD) { _ = grpc.SetTrailer(ctx, trailer) })
 		err := c.authenticate(ctx, info.FullMethod, rule)
 		if err == nil {
-			err = rule.ForMessage(c.claims, request)
+			err = rule.ForMessage(c.v, c.claims, request)
 		}
 		if err != nil {
 			return nil, c.refuse(ctx, err)
@@ -95,7 +95,7 @@ func (c *call) authenticate(ctx context.Context, fullMethod string, rule Rule) e
 	if err != nil {
 		return err
 	}
-	if err := rule.ForCaller(claims); err != nil {
+	if err := c.v.Allow(claims, rule.ForCaller); err != nil {
 		return err
 	}
 	if len(c.proofs) > 0 {

@@ -84,6 +84,7 @@ func TestUnary(t *testing.T) {
 			assert.NotContains(t, fmt.Sprint(err, trailer), "eyJ", "a token is in the answer")
 		})
 	}
+	assert.EqualValues(t, 2, v.Status().Counters.Refused["forbidden"], "what a message says, and no rule")
 }
 
 // The handler gets the claims, and no method without a token gets any.

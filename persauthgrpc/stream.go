@@ -130,7 +130,7 @@ func (s *stream) RecvMsg(message any) error {
 	if err := s.ended(); err != nil {
 		return err // it came after the end
 	}
-	if err := s.rule.ForMessage(s.call.claims, message); err != nil {
+	if err := s.rule.ForMessage(s.call.v, s.call.claims, message); err != nil {
 		return s.refuse(err)
 	}
 	s.passed.Store(true)

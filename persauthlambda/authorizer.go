@@ -104,7 +104,7 @@ func (a *authorizer) authenticate(ctx context.Context, e *authorizerEvent) (*per
 		return nil, &persauth.Error{Check: "proof", Want: "an authorizer whose answers are not cached (AuthorizerConfig.CachingDisabled)",
 			Got: "a token that is bound to a key", Err: persauth.ErrProof}
 	}
-	return claims, a.cfg.Rule(claims)
+	return claims, a.v.Allow(claims, a.cfg.Rule)
 }
 
 // answer returns what API Gateway is told.

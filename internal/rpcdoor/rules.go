@@ -69,12 +69,13 @@ func (r Rule) ForCaller(claims *persauth.Claims) error {
 // ReadsMessages reports whether the rule is about messages.
 func (r Rule) ReadsMessages() bool { return r.message != nil }
 
-// ForMessage returns nil where the caller may send the message.
-func (r Rule) ForMessage(claims *persauth.Claims, message any) error {
+// ForMessage returns nil where the caller may send the message, and counts for v who
+// may not.
+func (r Rule) ForMessage(v *persauth.Verifier, claims *persauth.Claims, message any) error {
 	if r.message == nil {
 		return nil
 	}
-	return r.message(claims, message)
+	return v.Allow(claims, func(c *persauth.Claims) error { return r.message(c, message) })
 }
 
 // ErrNoMessage refuses to send before a message has passed a rule about messages.
