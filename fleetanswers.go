@@ -75,7 +75,7 @@ type asking struct {
 // the store does not answer. a may be nil: then there is no fleet.
 func (a *answers) get(ctx context.Context, q asking, hold time.Duration) (body []byte, age time.Duration, shared bool, err error) {
 	ticket := ""
-	for a != nil && q.within > 0 {
+	for a != nil && q.within > 0 && !a.member.isAway() {
 		arrived, leave := a.wait(q.name)
 		found, err := a.look(ctx, q, hold)
 		if err == nil && found.Body == nil && found.Ticket == "" {
@@ -119,7 +119,7 @@ func (a *answers) share(name SharedName, ticket string, keep time.Duration, body
 		body = nil
 	}
 	a.member.spawn(func() {
-		ctx, cancel := context.WithTimeout(a.member.context, readTimeout)
+		ctx, cancel := context.WithTimeout(a.member.context, longestRead)
 		defer cancel()
 		_ = a.member.fleet.Share(ctx, name, ticket, keep, body) // the others ask then
 	})

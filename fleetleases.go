@@ -211,7 +211,7 @@ func (l *leases) pause(d time.Duration) {
 		return
 	}
 	l.drop()
-	ctx, cancel := context.WithTimeout(l.member.context, readTimeout)
+	ctx, cancel := context.WithTimeout(l.member.context, longestRead)
 	defer cancel()
 	_ = l.member.fleet.Pause(ctx, min(d, persapi.MaxRetryAfter)) // each gets its own 429 otherwise
 }

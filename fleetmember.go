@@ -16,14 +16,14 @@ import (
 
 const (
 	// longestPoll is how long a reader of the log waits for a notice before it
-	// looks by itself: a connection that went dead is silent. readTimeout bounds
+	// looks by itself: a connection that went dead is silent. longestRead bounds
 	// one look, and publishTimeout the time that Revoke takes.
 	longestPoll  = time.Second
 	shortestPoll = 100 * time.Millisecond
 	// settling is how many polls it takes until what the store lost has been put
 	// back by those who know it, and read by the others (models/log.pml).
 	settling       = 2
-	readTimeout    = time.Second
+	longestRead    = time.Second
 	publishTimeout = 2 * time.Second
 	leaveTimeout   = 500 * time.Millisecond
 	// noticeGap is how far apart looks are that notices cause, so that a storm
@@ -164,7 +164,7 @@ func (m *fleetMember) look() time.Duration {
 	after := m.position
 	m.mu.Unlock()
 	start := m.now()
-	ctx, cancel := context.WithTimeout(m.context, readTimeout)
+	ctx, cancel := context.WithTimeout(m.context, min(m.policy.MaxLag/2, longestRead))
 	page, err := m.fleet.ReadLog(ctx, after)
 	cancel()
 	if m.context.Err() != nil {

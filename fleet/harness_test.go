@@ -67,6 +67,12 @@ func (s *server) run() {
 	s.t.Helper()
 	args := append([]string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 		"--dir", s.dir, "--enable-debug-command", "yes"}, s.args...)
+	s.runWith(args...)
+}
+
+// runWith is run with arguments of the caller's own.
+func (s *server) runWith(args ...string) {
+	s.t.Helper()
 	s.cmd = exec.Command("redis-server", args...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	require.NoError(s.t, s.cmd.Start())
@@ -81,7 +87,7 @@ func (s *server) run() {
 		var b [1]byte
 		n, _ := c.Read(b[:])
 		return n == 1
-	}, 10*time.Second, 10*time.Millisecond, "the server does not start: %s", s.log.String())
+	}, 10*time.Second, 10*time.Millisecond, "the server does not start")
 }
 
 func (s *server) address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
@@ -171,4 +177,20 @@ func (s *server) restore(all map[string]string) {
 	for key, value := range all {
 		s.do("RESTORE", key, "0", value)
 	}
+}
+
+// withPassword is do for a server that wants one.
+func (s *server) withPassword(password string, args ...string) {
+	s.t.Helper()
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.address()}, Password: password, ForceSingleClient: true, DisableCache: true})
+	require.NoError(s.t, err)
+	defer c.Close()
+	require.NoError(s.t, c.Do(context.Background(), c.B().Arbitrary(args...).Build()).Error())
+}
+
+// dropClients closes the connections of all others.
+func (s *server) dropClients(password string) {
+	s.t.Helper()
+	s.withPassword(password, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	s.withPassword(password, "CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes")
 }
