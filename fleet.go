@@ -98,14 +98,16 @@ const (
 )
 
 const (
-	defaultMaxLag     = 10 * time.Second
-	longestMaxLag     = 10 * time.Minute
-	defaultFleetCalls = 9400
-	mostFleetCalls    = 9700
-	defaultFleetSize  = 10
-	defaultPatience   = 250 * time.Millisecond
-	longestPatience   = 5 * time.Second
+	defaultMaxLag    = 10 * time.Second
+	longestMaxLag    = 10 * time.Minute
+	mostFleetCalls   = 9700
+	defaultFleetSize = 10
+	defaultPatience  = 250 * time.Millisecond
+	longestPatience  = 5 * time.Second
 )
+
+// FleetCallsPerHour is the default of [FleetPolicy.CallsPerHour].
+const FleetCallsPerHour = 9400
 
 // MaxLogBody bounds [LogEntry.Body], and MaxShared an answer that is shared, both
 // in bytes.
@@ -252,7 +254,7 @@ func (p FleetPolicy) defaults(instances int) FleetPolicy {
 		p.MaxLag = defaultMaxLag
 	}
 	if p.CallsPerHour == 0 {
-		p.CallsPerHour = defaultFleetCalls
+		p.CallsPerHour = FleetCallsPerHour
 	}
 	if p.Instances == 0 {
 		if p.Instances = instances; p.Instances <= 1 {

@@ -562,3 +562,27 @@ func TestFleetEntriesAreRead(t *testing.T) {
 		require.Error(t, err)
 	})
 }
+
+// An operator's program revokes without verifying anything.
+func TestRevokeInFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newConvoy(t, 2, persauth.FleetPolicy{})
+		token := f.iss.Token(map[string]any{"sub": "alice"})
+		f.accepts(token)
+		settle()
+		for _, r := range []persauth.Revocation{{Token: token}, {Subject: "alice"}, {Subject: "alice", IssuedBefore: time.Now().Add(time.Second)}} {
+			require.NoError(t, persauth.RevokeInFleet(t.Context(), f.fleet.Instance(0), r))
+			time.Sleep(100 * time.Millisecond)
+			f.refuses(token, persauth.ErrRevoked)
+			require.NoError(t, persauth.UnrevokeInFleet(t.Context(), f.fleet.Instance(1), r))
+			time.Sleep(100 * time.Millisecond)
+			f.accepts(token)
+		}
+		require.Error(t, persauth.RevokeInFleet(t.Context(), f.fleet.Instance(0), persauth.Revocation{}))
+		page, err := f.fleet.Instance(0).ReadLog(t.Context(), "")
+		require.NoError(t, err)
+		require.WithinDuration(t, time.Now().Add(15*time.Minute), page.Entries[0].Until, time.Minute, "no longer than the token lives")
+		f.fleet.SetDown(true)
+		require.ErrorIs(t, persauth.RevokeInFleet(t.Context(), f.fleet.Instance(0), persauth.Revocation{Subject: "bob"}), persauth.ErrUnavailable)
+	})
+}

@@ -5,12 +5,16 @@ package persauth
 // the names themselves go along for people, but for tokens.
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/persauth/persauth/internal/cache"
 	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
 )
 
 // longestEntry bounds how long the log keeps a revocation that is for good.
@@ -151,4 +155,48 @@ func (f *fleetDenials) remove(d *fleetDenial, b *logBody, before clock.Instant) 
 		others = append(others, denial{before: before, until: l.until})
 	}
 	f.denied.removeDigest(b.Digest, before, others...)
+}
+
+// RevokeInFleet is [Verifier.Revoke] for a program that verifies nothing, such as an
+// operator's: all instances of the fleet refuse the tokens soon after it has returned
+// nil. They read claims by their default names.
+func RevokeInFleet(ctx context.Context, f Fleet, r Revocation) error {
+	return publishInFleet(ctx, f, r, true)
+}
+
+// UnrevokeInFleet is [Verifier.Unrevoke] for such a program.
+func UnrevokeInFleet(ctx context.Context, f Fleet, r Revocation) error {
+	return publishInFleet(ctx, f, r, false)
+}
+
+func publishInFleet(ctx context.Context, f Fleet, r Revocation, revoked bool) error {
+	names, err := r.names()
+	if err != nil {
+		return fmt.Errorf("persauth: revoke: %w", err)
+	}
+	cfg := Config{}.defaults()
+	tree, err := claimTree(cfg.ClaimNames)
+	if err != nil {
+		return err
+	}
+	v := &Verifier{expect: cfg.expectation(), tree: tree, headers: cache.NewBounded[*jose.Header](1), clocks: clock.New(nil)}
+	now := v.clock()
+	before, until := clock.Never, min(v.revokedUntil(r, now).Add(v.expect.leeway), now.Add(longestEntry))
+	switch {
+	case !r.IssuedBefore.IsZero():
+		before = clock.Of(r.IssuedBefore)
+	case !revoked:
+		before = clock.None
+	}
+	if !revoked {
+		until = now.Add(defaultRevocation)
+	}
+	e, err := r.logEntry(revoked, &names, before, until)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Publish(ctx, []LogEntry{e}); err != nil {
+		return &Error{Check: "fleet", Want: "to tell the instances", Got: "no answer of the store", Err: ErrUnavailable, Cause: err}
+	}
+	return nil
 }

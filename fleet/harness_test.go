@@ -20,7 +20,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv("PERSAUTH_FLEET_CHILD") != "" {
+		runChild()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // server is a store of the test's own.
 type server struct {

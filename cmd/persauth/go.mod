@@ -4,12 +4,14 @@ go 1.26.0
 
 replace (
 	github.com/persauth/persauth => ../..
+	github.com/persauth/persauth/fleet => ../../fleet
 	github.com/persauth/persauth/persauthclient => ../../persauthclient
 )
 
 require (
 	github.com/go-json-experiment/json v1.27.2
 	github.com/persauth/persauth v0.0.0-00010101000000-000000000000
+	github.com/persauth/persauth/fleet v0.0.0-00010101000000-000000000000
 	github.com/persauth/persauth/persauthclient v0.0.0-00010101000000-000000000000
 	github.com/prometheus/client_golang v1.25.0
 	github.com/spf13/cobra v1.10.2
@@ -41,6 +43,7 @@ require (
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/redis/rueidis v1.0.79 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/segmentio/asm v1.2.1 // indirect
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect

@@ -6,6 +6,7 @@
 //	persauth serve --config sidecar.yaml
 //	persauth mock, persauth mint
 //	persauth login, persauth token, persauth curl, persauth logout
+//	persauth fleet status, persauth revoke, persauth unrevoke
 //
 // On js and wasip1 Go has no sockets: there the commands that need PERS, or serve
 // something, say so.
@@ -158,7 +159,8 @@ func (sh *shell) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(sh.verifyCommand(), sh.explainCommand(), sh.inspectCommand(), sh.jwksCommand(),
 		sh.serveCommand(), sh.mockCommand(), sh.mintCommand(), sh.fixturesCommand(), sh.versionCommand(), sh.manCommand(),
-		sh.loginCommand(), sh.tokenCommand(), sh.curlCommand(), sh.logoutCommand())
+		sh.loginCommand(), sh.tokenCommand(), sh.curlCommand(), sh.logoutCommand(),
+		sh.fleetCommand(), sh.revokeCommand(true), sh.revokeCommand(false))
 	completeValues(root)
 	return root
 }

@@ -45,6 +45,7 @@ type config struct {
 	Limits     limitsConfig  `yaml:"limits"`
 	PERS       persConfig    `yaml:"pers"`
 	DPoP       dpopConfig    `yaml:"dpop"`
+	Fleet      fleetConfig   `yaml:"fleet"`
 	Default    defaultConfig `yaml:"default"`
 	Routes     []routeConfig `yaml:"routes"`
 }
@@ -74,6 +75,7 @@ type settings struct {
 	proxy      proxy
 	projectKey string
 	routes     *table
+	getenv     func(string) string
 }
 
 // load reads the file and checks all of it but what needs a verifier. Errors name
@@ -88,6 +90,8 @@ func load(path string, getenv func(string) string) (*settings, error) {
 		return nil, err
 	}
 	s.PERS.resolve(filepath.Dir(path))
+	s.Fleet.resolve(filepath.Dir(path))
+	s.getenv = getenv
 	s.projectKey = getenv(envProjectKey)
 	if s.PERS.BaseURL == "" {
 		s.PERS.BaseURL = getenv(envBaseURL)
@@ -156,6 +160,7 @@ func (s *settings) check(f *faults) {
 	limit("limits.headerBytes", &s.Limits.HeaderBytes, defaultHeaderBytes, 32<<10, 1<<20)
 	s.PERS.check(f)
 	s.DPoP.check(f)
+	s.Fleet.check(f)
 	s.routes = newTable(f, s.Routes, s.Default.rule, slices.Concat(s.PERS.AuthTypes, s.PERS.TenantEvidence.AuthTypes))
 }
 

@@ -68,11 +68,17 @@ var (
 	descRemembered = prometheus.NewDesc("persauth_remembered_tokens", "Verified tokens that are remembered.", nil, nil)
 	descAnswering  = prometheus.NewDesc("persauth_pers_answering", "1 while PERS answers questions about tokens, by purpose.", []string{"purpose"}, nil)
 	descAsked      = prometheus.NewDesc("persauth_pers_calls_total", "Questions to PERS about tokens, by purpose.", []string{"purpose"}, nil)
+	descFleet      = prometheus.NewDesc("persauth_fleet_reachable", "1 while the fleet's store answers.", nil, nil)
+	descMembers    = prometheus.NewDesc("persauth_fleet_members", "Instances that are known to run.", nil, nil)
+	descLag        = prometheus.NewDesc("persauth_fleet_lag_seconds", "How old the knowledge of the fleet's revocations is.", nil, nil)
+	descBehind     = prometheus.NewDesc("persauth_fleet_behind", "1 while that is older than maxLag allows.", nil, nil)
+	descLeased     = prometheus.NewDesc("persauth_fleet_calls_leased_total", "Calls of PERS that were leased, by purpose.", []string{"purpose"}, nil)
 	descLimited    = prometheus.NewDesc("persauth_pers_rate_limited_total", "Calls of PERS that got a 429: those of the project key are used up.", []string{"purpose"}, nil)
 )
 
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descReady, descKeys, descStale, descRefreshes, descFailures, descRemembered, descAnswering, descAsked, descLimited} {
+	for _, d := range []*prometheus.Desc{descReady, descKeys, descStale, descRefreshes, descFailures, descRemembered, descAnswering, descAsked, descLimited,
+		descFleet, descMembers, descLag, descBehind, descLeased} {
 		ch <- d
 	}
 }
@@ -91,6 +97,15 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descRemembered, float64(s.CachedTokens))
 	counter(descRefreshes, s.Counters.Keys.Refreshes)
 	counter(descFailures, s.Counters.Keys.Failures)
+	if s.Fleet != nil {
+		gauge(descFleet, oneIf(s.Fleet.Reachable))
+		gauge(descMembers, float64(s.Fleet.Members))
+		gauge(descLag, s.Fleet.LagSeconds)
+		gauge(descBehind, oneIf(s.Fleet.Behind))
+		for purpose, leases := range s.Fleet.Leases {
+			counter(descLeased, leases.Calls, string(purpose))
+		}
+	}
 	if s.Remote == (persauth.RemoteStatus{}) {
 		return // PERS is not asked
 	}

@@ -129,12 +129,16 @@ func (s *settings) verifier(base persauth.Config) (*persauth.Verifier, error) {
 	}
 	cfg.Revocation = c.revocation()
 	cfg.DPoP = persauth.DPoP{Mode: dpopModes[s.DPoP.Mode], Origin: s.DPoP.Origin, MaxAge: time.Duration(s.DPoP.MaxAge)}
+	var err error
+	if cfg.Fleet, err = s.Fleet.store(s.getenv); err != nil {
+		return nil, err
+	}
 	return persauth.New(cfg)
 }
 
 // sameVerifier reports whether both want the same verifier.
 func (s *settings) sameVerifier(other *settings) bool {
-	return s.projectKey == other.projectKey && reflect.DeepEqual(s.PERS, other.PERS) && s.DPoP == other.DPoP
+	return s.projectKey == other.projectKey && reflect.DeepEqual(s.PERS, other.PERS) && s.DPoP == other.DPoP && s.Fleet == other.Fleet
 }
 
 func typesOf(names []string) []persauth.AuthType {
