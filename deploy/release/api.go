@@ -96,7 +96,7 @@ func exported(ctx context.Context, tree string) (map[string]*types.Package, erro
 			return nil, err
 		}
 		for _, p := range found {
-			if p.Name == "main" || strings.Contains("/"+p.PkgPath+"/", "/internal/") || len(p.Errors) > 0 && p.Types == nil {
+			if p.Name == "main" || strings.Contains("/"+p.PkgPath+"/", "/internal/") {
 				continue
 			}
 			if len(p.Errors) > 0 {
