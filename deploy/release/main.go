@@ -110,6 +110,9 @@ func (o *options) release(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", m.path, err)
 		}
 	}
+	if err := workspace(tree, o.version, modules); err != nil {
+		return err
+	}
 	if err := o.commands(ctx, proxy); err != nil {
 		return err
 	}

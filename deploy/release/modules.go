@@ -91,6 +91,28 @@ func ownModules(_ context.Context, tree string) ([]*ownModule, error) {
 	return ordered, nil
 }
 
+// workspace lets the workspace of the release find its own modules at their new
+// version before they are published. It is not part of a module.
+func workspace(tree, version string, all []*ownModule) error {
+	path := filepath.Join(tree, "go.work")
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	work, err := modfile.ParseWork("go.work", body, nil)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if err := work.AddReplace(m.path, version, "./"+m.folder, ""); err != nil {
+			return err
+		}
+	}
+	work.SortBlocks()
+	work.Cleanup()
+	return os.WriteFile(path, modfile.Format(work.Syntax), 0o644)
+}
+
 func byPath(all []*ownModule, path string) *ownModule {
 	for _, m := range all {
 		if m.path == path {

@@ -184,6 +184,12 @@ func TestRelease(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, strings.TrimSpace(string(want)), mod)
 		}
+		// The tree of the tag builds by itself, before anything is published.
+		tagged, drop, err := worktree(t.Context(), repo, version)
+		require.NoError(t, err)
+		defer drop()
+		_, err = output(t.Context(), tagged, []string{"GOPROXY=off", "GOFLAGS=-buildvcs=false"}, "go", "vet", "./persauthtest")
+		require.NoError(t, err)
 		log, err := git(t.Context(), repo, "show", version+":CHANGELOG.md")
 		require.NoError(t, err)
 		assert.Contains(t, log, "## Unreleased\n\n## "+version+" - 2026-01-02\n")
