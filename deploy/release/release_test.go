@@ -87,7 +87,7 @@ func TestRelease(t *testing.T) {
 		cache, err := output(t.Context(), "", nil, "go", "env", "GOMODCACHE")
 		require.NoError(t, err)
 		path := t.TempDir()
-		env := append(slices.Clone(env), "GOFLAGS=-mod=mod -modcacherw", "GOMODCACHE="+path)
+		env := append(slices.Clone(env), "GOFLAGS=-mod=mod -modcacherw -trimpath", "GOMODCACHE="+path)
 		for i, setting := range env {
 			env[i] = strings.Replace(setting, ",", ",file://"+cache+"/cache/download,", 1)
 		}
