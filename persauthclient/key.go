@@ -231,7 +231,7 @@ func fixedSignature(der []byte) ([]byte, error) {
 		}
 		number := rest[2 : 2+int(rest[1])]
 		rest = rest[2+len(number):]
-		if number[0]&0x80 != 0 { // negative
+		if number[0]&0x80 != 0 || len(number) > 1 && number[0] == 0 && number[1] < 0x80 { // negative, or not DER
 			return nil, wrong
 		}
 		number = bytes.TrimLeft(number, "\x00")

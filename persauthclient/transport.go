@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -181,9 +182,9 @@ func (q *request) send() (*http.Response, error) {
 	}
 	q.authorization, q.bound = authorization, proof != ""
 	out.values = [2]string{authorization, proof}
-	header := make(http.Header, len(r.Header)+2)
-	for name, value := range r.Header {
-		header[name] = value
+	header := maps.Clone(r.Header)
+	if header == nil {
+		header = make(http.Header, 2)
 	}
 	header["Authorization"] = out.values[0:1:1]
 	delete(header, "Dpop")
