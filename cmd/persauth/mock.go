@@ -221,6 +221,9 @@ A token, and whether it is good:
   persauth mint%[3]s --type business --role ADMIN
   persauth mint%[3]s | persauth verify
 
+A session, for which any text is a provider's token:
+  echo me | persauth login && persauth token
+
 `, base, projectKey, mintFlags)
 }
 
