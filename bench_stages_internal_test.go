@@ -83,7 +83,7 @@ func BenchmarkStages(b *testing.B) {
 		{name: "glance", run: func(i int) { at[i].claims.glance(at[i].payload, v.tree, now, v.expect) }},
 		{name: "signature", run: func(i int) { at[i].key, at[i].err = at[i].parsed.verifiedBy(keys) }},
 		{name: "rules", run: func(i int) { at[i].err = v.check(at[i].parsed, now) }},
-		{name: "record", run: func(i int) { at[i].r = v.record(at[i].parsed, finding{keys: keys, key: at[i].key}) }},
+		{name: "record", run: func(i int) { at[i].r = v.record(at[i].parsed, localResult{keys: keys, key: at[i].key}) }},
 		{name: "remember", run: func(i int) { v.seen.Put(at[i].r) }},
 		{name: "release", run: func(i int) { at[i].release() }},
 	}

@@ -60,17 +60,17 @@ func (v *Verifier) deniedNow(c *Claims, now clock.Instant) bool {
 
 // record is what there is to remember of a token, in a form that outlives t. Of
 // one whose signature held, it keeps the header.
-func (v *Verifier) record(t *parsed, f finding) *remembered {
+func (v *Verifier) record(t *parsed, l localResult) *remembered {
 	r := new(remembered)
 	c := &t.claims
 	r.claims = Claims{
-		header: t.header, key: f.key, denied: f.denied,
-		flags: claimFlags(0).with(flagKeysStale, f.keys != nil && f.keys.Stale(c.now)).
+		header: t.header, key: l.key, denied: l.denied,
+		flags: claimFlags(0).with(flagKeysStale, l.keys != nil && l.keys.Stale(c.now)).
 			with(flagTenantSession, v.expect.tenantSession(c)),
 		expiresAt: c.expiresAt, notBefore: c.notBefore, issuedAt: c.issuedAt, checked: clock.None,
 	}
 	r.keep(t)
-	if f.key != nil && !t.known {
+	if l.key != nil && !t.known {
 		v.headers.Put(t.Segments.Header, t.header)
 	}
 	return r

@@ -13,7 +13,7 @@ import (
 // sharedVerdictFor is how long a verdict is shared, and sharedRefusalFor one that
 // says no: then PERS is asked again, as an instance does that is alone.
 const (
-	sharedVerdictFor = strangerMaxAge
+	sharedVerdictFor = autoMaxAge
 	sharedRefusalFor = 30 * time.Second
 )
 

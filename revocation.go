@@ -61,11 +61,10 @@ func (p RevocationPolicy) WithGrace(grace time.Duration) RevocationPolicy {
 }
 
 const (
-	longLived  = time.Hour
+	longLived = time.Hour
+	// autoMaxAge is how long a verdict is good by RevocationAuto, and at most for a
+	// token whose key is not held.
 	autoMaxAge = 5 * time.Minute
-	// strangerMaxAge is how long PERS' word on a token is good whose key is not
-	// at hand.
-	strangerMaxAge = 5 * time.Minute
 )
 
 // applies returns how old a verdict on the claims may get, and whether there has
@@ -80,6 +79,48 @@ func (p RevocationPolicy) applies(c *Claims) (maxAge time.Duration, ok bool) {
 	// Without an iat nobody knows how long a token lives: long, then.
 	short := c.issuedAt != clock.None && c.expiresAt <= c.issuedAt.Add(longLived)
 	return autoMaxAge, !short
+}
+
+// verdictAge is applies for a token that may be known by the word of PERS alone, or
+// while the revocations of the fleet are not known (behind).
+func (p RevocationPolicy) verdictAge(c *Claims, behind bool) (maxAge time.Duration, ok bool) {
+	maxAge, ok = p.applies(c)
+	if !behind && c.key != nil {
+		return maxAge, ok
+	}
+	if !ok {
+		maxAge = autoMaxAge
+	}
+	return min(maxAge, autoMaxAge), true
+}
+
+// revocationStep is what revocation asks for about a token that was verified before.
+type revocationStep int
+
+const (
+	useToken       revocationStep = iota // the verdict is young enough, or none is needed
+	refreshVerdict                       // use the token, and renew the verdict in the background
+	askFirst                             // ask PERS before the token is used
+	askElseGrace                         // ask PERS; without an answer the token passes by grace
+)
+
+// step is the whole of the revocation policy as one function of its arguments: the
+// policy, what is known of the token, and the time. behind says that the revocations
+// of the fleet are not known.
+func (p RevocationPolicy) step(c *Claims, behind bool, now clock.Instant) revocationStep {
+	if c.checked == clock.None && !behind {
+		return useToken // it was accepted without a verdict
+	}
+	maxAge, ok := p.verdictAge(c, behind)
+	switch end := c.checked.Add(maxAge); {
+	case !ok || now < c.checked.Add(maxAge/5*4):
+		return useToken
+	case now < end:
+		return refreshVerdict
+	case c.key == nil || now >= end.Add(p.grace):
+		return askFirst
+	}
+	return askElseGrace
 }
 
 // VerifyLive is [Verifier.Verify], and always asks PERS, now, whether the token
@@ -106,44 +147,54 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	now := v.clock()
 	keys := v.keys.Held(now)
 	vouched := v.recall(token, keys, now) != nil
-	f, err := v.local(ctx, t, keys, now)
-	if err != nil && !f.stranger {
-		return nil, err
+	l := v.local(ctx, t, keys, now)
+	if l.decision == refused {
+		return nil, l.err
 	}
-	return v.introspector.ask(ctx, inquiry{v.record(t, f), f.purpose(t, vouched), clock.Never, clock.Never, f.deadline})
+	return v.introspector.ask(ctx, inquiry{v.record(t, l), l.purpose(t, vouched), clock.Never, clock.Never, l.deadline})
 }
 
 // fresh reports whether PERS need not be asked again about a remembered token.
 func (v *Verifier) fresh(r *remembered, now clock.Instant) bool {
-	if r.claims.checked == clock.None {
-		return !v.fleet.behind(now)
-	}
-	renew, _ := v.due(r)
-	return now < renew
+	behind := v.fleet.behind(now)
+	return r.claims.checked == clock.None && !behind || v.revocation.step(&r.claims, behind, now) == useToken
 }
 
-// recheck is for a remembered token whose verdict is due for renewal.
-func (v *Verifier) recheck(ctx context.Context, r *remembered, now clock.Instant) (*Claims, error) {
-	_, due := v.due(r)
-	if now < due {
-		if claims, err := v.upgradeToLocal(r, now); claims != nil || err != nil {
-			return claims, err
-		}
-		v.introspector.later(r, forRevocation)
-		return &r.claims, nil
+// mustAsk reports whether PERS has to be asked about a token, which the keys accept,
+// before it is used.
+func (v *Verifier) mustAsk(r *remembered) bool {
+	if v.introspector == nil {
+		return false
 	}
-	if r.claims.key == nil {
-		// The key may have come in the meantime.
-		t := v.take(r.token())
-		defer t.release()
-		return v.anew(ctx, t, v.keys.Held(now), now, true)
+	_, ask := v.revocation.verdictAge(&r.claims, v.fleet.behind(v.clock()))
+	return ask || v.refusedByPERS(&r.claims)
+}
+
+// oldestVerdict is from when on a verdict on a token counts.
+func (v *Verifier) oldestVerdict(r *remembered, behind bool, now clock.Instant) clock.Instant {
+	maxAge, _ := v.revocation.verdictAge(&r.claims, behind)
+	return now.Add(-maxAge)
+}
+
+// refreshVerdict accepts a remembered token and has PERS asked about it in the
+// background, or verifies it by a key that has come since.
+func (v *Verifier) refreshVerdict(r *remembered, now clock.Instant) (*Claims, error) {
+	if claims, err := v.upgradeToLocal(r, now); claims != nil || err != nil {
+		return claims, err
 	}
-	graceEnd := due.Add(v.revocation.grace)
-	if now < graceEnd && v.introspector.failing(forRevocation) {
+	v.introspector.later(r, forRevocation)
+	return &r.claims, nil
+}
+
+// askElseGrace asks PERS about a remembered token, which passes by grace where there
+// is no answer.
+func (v *Verifier) askElseGrace(ctx context.Context, r *remembered, behind bool, now clock.Instant) (*Claims, error) {
+	if v.introspector.failing(forRevocation) {
 		v.introspector.later(r, forRevocation) // don't block on a failing backend
 		return v.markInGrace(r), nil
 	}
-	maxAge, _ := v.maxAge(r)
+	maxAge, _ := v.revocation.verdictAge(&r.claims, behind)
+	graceEnd := r.claims.checked.Add(maxAge).Add(v.revocation.grace)
 	claims, err := v.introspector.ask(ctx, inquiry{r, forRevocation, now.Add(-maxAge), now, v.graceDeadline(now, graceEnd)})
 	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && v.clock() < graceEnd {
 		return v.markInGrace(r), nil
@@ -174,10 +225,10 @@ func (v *Verifier) upgradeToLocal(r *remembered, now clock.Instant) (*Claims, er
 	}
 	t := v.take(r.token())
 	defer t.release()
-	f := finding{keys: v.keys.Held(now), denied: v.denied.version.Load()}
+	l := localResult{keys: v.keys.Held(now), denied: v.denied.version.Load()}
 	err := v.read(t)
 	if err == nil {
-		f.key, err = t.verifiedBy(f.keys)
+		l.key, err = t.verifiedBy(l.keys)
 	}
 	if errors.Is(err, ErrUnknownKey) {
 		return nil, nil
@@ -189,7 +240,7 @@ func (v *Verifier) upgradeToLocal(r *remembered, now clock.Instant) (*Claims, er
 		v.seen.Remove(r.token())
 		return nil, err
 	}
-	upgraded := v.vouched(v.record(t, f), r.claims.checked)
+	upgraded := v.vouched(v.record(t, l), r.claims.checked)
 	v.seen.Replace(r, upgraded)
 	return &upgraded.claims, nil
 }
@@ -265,16 +316,6 @@ func (v *Verifier) vouchedBetween(r *remembered, from, to clock.Instant) *Claims
 	return &is.claims
 }
 
-// due returns when a new word of PERS on a token should be asked for, and when
-// the one there is will be too old.
-func (v *Verifier) due(r *remembered) (renew, end clock.Instant) {
-	maxAge, ages := v.maxAge(r)
-	if !ages {
-		return clock.Never, clock.Never
-	}
-	return r.claims.checked.Add(maxAge / 5 * 4), r.claims.checked.Add(maxAge)
-}
-
 // refusesBehind reports whether tokens are refused because the fleet's revocations
 // are not known.
 func (v *Verifier) refusesBehind(now clock.Instant) bool {
@@ -283,23 +324,4 @@ func (v *Verifier) refusesBehind(now clock.Instant) bool {
 
 func errBehind() *Error {
 	return &Error{Check: "fleet", Want: "the revocations of the fleet", Got: "none for longer than MaxLag", RetryAfter: time.Second, Err: ErrUnavailable}
-}
-
-// maxAge returns how old PERS' word on a token may get, and whether there has to
-// be one at all.
-func (v *Verifier) maxAge(r *remembered) (maxAge time.Duration, ages bool) {
-	maxAge, ages = v.revocation.applies(&r.claims)
-	if v.fleet != nil && v.fleet.behind(v.clock()) {
-		if !ages {
-			maxAge = autoMaxAge
-		}
-		return min(maxAge, autoMaxAge), true
-	}
-	if r.claims.key == nil {
-		if !ages {
-			maxAge = strangerMaxAge
-		}
-		return min(maxAge, strangerMaxAge), true
-	}
-	return maxAge, ages
 }

@@ -123,38 +123,57 @@ func (v *Verifier) VerifyWithoutProof(ctx context.Context, token string) (*Claim
 
 // verify answers for a token, of which r is remembered. r and keys may be nil.
 func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys *keyring.Set, now clock.Instant) (*Claims, error) {
-	switch {
-	case r == nil:
-		t := v.take(token)
-		defer t.release()
-		return v.anew(ctx, t, keys, now, false)
-	case v.fresh(r, now):
-		return &r.claims, nil
-	case v.refusesBehind(now):
-		return nil, errBehind()
+	if r != nil {
+		return v.verifyCached(ctx, r, now)
 	}
-	return v.recheck(ctx, r, now)
+	t := v.take(token)
+	defer t.release()
+	return v.verifyUncached(ctx, t, keys, now, false)
 }
 
-// anew decides on a token: by the keys where that is possible, and by the word
-// of PERS where it is needed. vouched: PERS has accepted the token before.
-func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keyring.Set, now clock.Instant, vouched bool) (*Claims, error) {
-	f, err := v.local(ctx, t, keys, now)
-	if err != nil && !f.stranger {
-		return nil, err
+// verifyCached decides on a token that was verified before. Its key and the deny list
+// were looked at; what is left is how old the verdict of PERS on it is.
+func (v *Verifier) verifyCached(ctx context.Context, r *remembered, now clock.Instant) (*Claims, error) {
+	behind := v.fleet.behind(now)
+	step := v.revocation.step(&r.claims, behind, now)
+	if step != useToken && v.refusesBehind(now) {
+		return nil, errBehind()
 	}
-	if !f.stranger && v.refusesBehind(now) {
+	switch step {
+	case useToken:
+		return &r.claims, nil
+	case refreshVerdict:
+		return v.refreshVerdict(r, now)
+	case askElseGrace:
+		return v.askElseGrace(ctx, r, behind, now)
+	}
+	if r.claims.key == nil { // PERS alone knew it: its key may have come in the meantime
+		t := v.take(r.token())
+		defer t.release()
+		return v.verifyUncached(ctx, t, v.keys.Held(now), now, true)
+	}
+	return v.introspector.ask(ctx, inquiry{r, forRevocation, v.oldestVerdict(r, behind, now), now, time.Time{}})
+}
+
+// verifyUncached decides on a token: by the keys where that is possible, and by the
+// answer of PERS where it is needed. vouched: PERS has accepted the token before.
+func (v *Verifier) verifyUncached(ctx context.Context, t *parsed, keys *keyring.Set, now clock.Instant, vouched bool) (*Claims, error) {
+	l := v.local(ctx, t, keys, now)
+	if l.decision == refused {
+		return nil, l.err
+	}
+	if l.decision == accepted && v.refusesBehind(now) {
 		return nil, withKeyID(errBehind(), t.header.Kid)
 	}
-	r := v.record(t, f)
-	maxAge, ask := v.maxAge(r)
-	if v.introspector == nil || !ask && !v.refusedByPERS(&r.claims) {
+	r := v.record(t, l)
+	if l.decision == accepted && !v.mustAsk(r) {
 		v.seen.Put(r)
 		return &r.claims, nil
 	}
-	claims, err := v.introspector.ask(ctx, inquiry{r, f.purpose(t, vouched), now.Add(-maxAge), now, f.deadline})
-	if f.stranger && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
-		if late := v.byLateKeys(t, f); late != nil {
+	since := v.oldestVerdict(r, v.fleet.behind(now), now)
+	claims, err := v.introspector.ask(ctx, inquiry{r, l.purpose(t, vouched), since, now, l.deadline})
+	if l.decision == undecided && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+		if late := v.byLateKeys(t, l); late != nil {
 			return late, nil
 		}
 	}
@@ -163,42 +182,52 @@ func (v *Verifier) anew(ctx context.Context, t *parsed, keys *keyring.Set, now c
 
 // byLateKeys verifies a token, whose key was unknown, by a key set that came too
 // late to wait for it. It returns nil where that does not decide.
-func (v *Verifier) byLateKeys(t *parsed, f finding) *Claims {
+func (v *Verifier) byLateKeys(t *parsed, l localResult) *Claims {
 	now, keys := v.clock(), v.keys.Latest()
-	if keys == f.keys || !v.keys.Usable(keys, now) {
+	if keys == l.keys || !v.keys.Usable(keys, now) {
 		return nil
 	}
 	key, err := t.verifiedBy(keys)
 	if err != nil || v.check(t, now) != nil {
 		return nil
 	}
-	f.keys, f.key = keys, key
-	r := v.record(t, f)
-	if _, ask := v.maxAge(r); ask || v.refusedByPERS(&r.claims) {
+	l.keys, l.key = keys, key
+	r := v.record(t, l)
+	if v.mustAsk(r) {
 		return nil
 	}
 	v.seen.Put(r)
 	return &r.claims
 }
 
-// finding is what the keys at hand say of a token.
-type finding struct {
-	keys *keyring.Set
-	key  *jose.Key // the one that signed it
-	// stranger: no key at hand can say, and nothing else speaks against the
+// decision is what the checks that need no answer of PERS come to.
+type decision int
+
+const (
+	refused decision = iota
+	accepted
+	// undecided: no key that is held can say, and nothing else speaks against the
 	// token. Then PERS may be asked.
-	stranger bool
-	denied   uint32 // the version of the deny list that it was held against
+	undecided
+)
+
+// localResult is what is known of a token without an answer of PERS.
+type localResult struct {
+	decision
+	err    error // why it is not accepted
+	keys   *keyring.Set
+	key    *jose.Key // the one that signed it; nil where it is not accepted
+	denied uint32    // the version of the deny list that it was held against
 	// deadline is when the caller has waited long enough for PERS, for keys and
 	// a verdict together. Zero: nothing was waited for.
 	deadline time.Time
 }
 
-// purpose is why PERS is asked about the token. Strangers must not keep one that
-// PERS has vouched for from being checked.
-func (f *finding) purpose(t *parsed, vouched bool) purpose {
+// purpose is why PERS is asked about the token. A flood of unknown keys must not keep
+// a token that PERS has vouched for from being checked.
+func (l *localResult) purpose(t *parsed, vouched bool) purpose {
 	switch {
-	case !f.stranger || vouched:
+	case l.decision == accepted || vouched:
 		return forRevocation
 	case t.header.Algorithm == nil:
 		return forRemoteAlgorithm
@@ -206,46 +235,77 @@ func (f *finding) purpose(t *parsed, vouched bool) purpose {
 	return forUnknownKey
 }
 
-// local applies all checks that need no word of PERS on the token.
-func (v *Verifier) local(ctx context.Context, t *parsed, keys *keyring.Set, now clock.Instant) (finding, error) {
+// local decides on a token without an answer of PERS about it: form and header, key
+// and signature, claims and rules.
+func (v *Verifier) local(ctx context.Context, t *parsed, keys *keyring.Set, now clock.Instant) (l localResult) {
 	v.fleet.begin()
-	f := finding{keys: keys, denied: v.denied.version.Load()}
-	if err := v.read(t); err != nil {
-		return f, err
+	l.keys, l.denied = keys, v.denied.version.Load()
+	if l.err = v.read(t); l.err != nil {
+		return l
 	}
 	if t.claims.glance(t.payload, v.tree, now, v.expect) {
 		// Most bad tokens are good ones that have expired. Refusing them costs
 		// no look at the signature, though nobody vouches for the claims yet.
-		return f, v.check(t, now)
+		l.err = v.check(t, now)
+		return l
 	}
-	if keys != nil && keys.Outdated {
-		f.deadline = time.Now().Add(v.keys.Timeout())
-		var err error
-		if keys, err = v.keys.Settle(ctx, keys); err != nil {
-			return f, withKeyID(keysErr(ctx, err), t.header.Kid)
-		}
-		f.keys, now = keys, v.clock()
+	if now, l.err = v.settleKeys(ctx, t, &l, now); l.err != nil {
+		return l
 	}
-	key, err := t.verifiedBy(keys)
-	if errors.Is(err, ErrUnknownKey) {
-		// What follows costs a request to PERS, so what can be refused for
-		// free is refused first, on the word of claims that nobody vouches for.
-		if err := v.check(t, now); err != nil {
-			return f, err
-		}
-		if f.deadline.IsZero() {
-			f.deadline = time.Now().Add(v.keys.Timeout())
-		}
-		key, f.keys, err = v.findKey(ctx, t, keys, err, f.deadline)
-		now = v.clock()
-		f.stranger = (v.strangers && f.keys != nil || t.header.Algorithm == nil) &&
-			(errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnavailable))
+	if l.key, l.err = t.verifiedBy(l.keys); errors.Is(l.err, ErrUnknownKey) {
+		return v.withoutKey(ctx, t, l, now)
 	}
-	f.key = key
+	return v.judged(t, l, now)
+}
+
+// judged applies the rules for claims, where the signature held.
+func (v *Verifier) judged(t *parsed, l localResult, now clock.Instant) localResult {
+	if l.err == nil {
+		l.err = v.check(t, now)
+	}
+	if l.err == nil {
+		l.decision = accepted
+	}
+	return l
+}
+
+// settleKeys waits for PERS, shortly, where the keys are a seed that is too old.
+func (v *Verifier) settleKeys(ctx context.Context, t *parsed, l *localResult, now clock.Instant) (clock.Instant, error) {
+	if l.keys == nil || !l.keys.Outdated {
+		return now, nil
+	}
+	l.deadline = time.Now().Add(v.keys.Timeout())
+	keys, err := v.keys.Settle(ctx, l.keys)
 	if err != nil {
-		return f, err
+		return now, withKeyID(keysErr(ctx, err), t.header.Kid)
 	}
-	return f, v.check(t, now)
+	l.keys = keys
+	return v.clock(), nil
+}
+
+// withoutKey goes on with a token whose key is not among those that are held.
+func (v *Verifier) withoutKey(ctx context.Context, t *parsed, l localResult, now clock.Instant) localResult {
+	// What follows costs a request to PERS, so what can be refused for free is
+	// refused first, on the word of claims that nobody vouches for.
+	unknown := l.err
+	if l.err = v.check(t, now); l.err != nil {
+		return l
+	}
+	if l.deadline.IsZero() {
+		l.deadline = time.Now().Add(v.keys.Timeout())
+	}
+	l.key, l.keys, l.err = v.findKey(ctx, t, l.keys, unknown, l.deadline)
+	now = v.clock()
+	if (v.strangers && l.keys != nil || t.header.Algorithm == nil) &&
+		(errors.Is(l.err, ErrUnknownKey) || errors.Is(l.err, ErrUnavailable)) {
+		if err := v.check(t, now); err != nil { // time has passed
+			l.err = err
+			return l
+		}
+		l.decision = undecided
+		return l
+	}
+	return v.judged(t, l, now)
 }
 
 // counted counts an answer.

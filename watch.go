@@ -67,6 +67,9 @@ func (v *Verifier) ended(w *watched, now clock.Instant) error {
 		if v.refusedByPERS(c) {
 			return withKeyID(errRevoked("PERS"), kid)
 		}
+		if v.refusedByPERS(c) {
+			return withKeyID(errRevoked("PERS"), kid)
+		}
 		w.denied = version
 	}
 	return nil
