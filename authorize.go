@@ -14,7 +14,7 @@ import (
 // RequireTenant returns nil when the token belongs to tenant, and an error that
 // is [ErrForbidden] otherwise, also when tenant is empty.
 func (c *Claims) RequireTenant(tenant string) error {
-	if err := c.required("tenant", tenant); err != nil {
+	if err := c.mustName("tenant", tenant); err != nil {
 		return err
 	}
 	if c.TenantID() != tenant {
@@ -26,7 +26,7 @@ func (c *Claims) RequireTenant(tenant string) error {
 // RequireBusiness returns nil when the caller acts for business, and an error
 // that is [ErrForbidden] otherwise, also when business is empty.
 func (c *Claims) RequireBusiness(business string) error {
-	if err := c.required("business", business); err != nil {
+	if err := c.mustName("business", business); err != nil {
 		return err
 	}
 	if c.BusinessID() != business {
@@ -39,7 +39,7 @@ func (c *Claims) RequireBusiness(business string) error {
 // an error that is [ErrForbidden] otherwise, also when none is given.
 func (c *Claims) RequireAuthType(types ...AuthType) error {
 	names := namesOf(types)
-	if err := c.required("auth type", names...); err != nil {
+	if err := c.mustName("auth type", names...); err != nil {
 		return err
 	}
 	if !slices.Contains(types, c.AuthType()) {
@@ -79,7 +79,7 @@ type TenantEvidence struct {
 
 // tenantSession reports whether claims are those of a token of the tenant itself.
 // What is missing, unknown or spelled otherwise is no evidence.
-func (e *expectation) tenantSession(c *candidate) bool {
+func (e *claimPolicy) tenantSession(c *parsedClaims) bool {
 	if len(c.get(fieldBusiness)) > 0 {
 		return false
 	}
@@ -120,7 +120,7 @@ func gotTenantEvidence[T string | []byte](c interface{ get(claimField) T }) stri
 }
 
 func (c *Claims) requireRole(where, name string, roles []string) error {
-	if err := c.required("role", roles...); err != nil {
+	if err := c.mustName("role", roles...); err != nil {
 		return err
 	}
 	for role := range strictjson.List(c.get(fieldRole)) {
@@ -131,8 +131,8 @@ func (c *Claims) requireRole(where, name string, roles []string) error {
 	return forbidden(where+redact.Quote(name), oneOf(roles), orNone(strictjson.ListText(c.get(fieldRole))))
 }
 
-// required refuses a requirement that would require nothing, and nil claims.
-func (c *Claims) required(check string, values ...string) error {
+// mustName refuses a requirement that would require nothing, and nil claims.
+func (c *Claims) mustName(check string, values ...string) error {
 	if c == nil {
 		return forbidden(check, "a verified token", "none")
 	}

@@ -66,9 +66,9 @@ func BenchmarkStages(b *testing.B) {
 
 	var at [stageBatch]struct {
 		token string
-		*parsed
+		*parsedToken
 		key *jose.Key
-		r   *remembered
+		r   *cachedToken
 		err error
 	}
 	now, keys := v.clock(), v.keys.Held(v.clock())
@@ -78,13 +78,13 @@ func BenchmarkStages(b *testing.B) {
 		spent time.Duration
 	}{
 		{name: "clock", run: func(int) { now = v.clock(); keys = v.keys.Held(now) }},
-		{name: "recall", run: func(i int) { at[i].r = v.recall(at[i].token, keys, now) }},
-		{name: "read", run: func(i int) { at[i].parsed = v.take(at[i].token); at[i].err = v.read(at[i].parsed) }},
-		{name: "glance", run: func(i int) { at[i].claims.glance(at[i].payload, v.tree, now, v.expect) }},
-		{name: "signature", run: func(i int) { at[i].key, at[i].err = at[i].parsed.verifiedBy(keys) }},
-		{name: "rules", run: func(i int) { at[i].err = v.check(at[i].parsed, now) }},
-		{name: "record", run: func(i int) { at[i].r = v.record(at[i].parsed, localResult{keys: keys, key: at[i].key}) }},
-		{name: "remember", run: func(i int) { v.seen.Put(at[i].r) }},
+		{name: "recall", run: func(i int) { at[i].r = v.lookup(at[i].token, keys, now) }},
+		{name: "read", run: func(i int) { at[i].parsedToken = v.take(at[i].token); at[i].err = v.read(at[i].parsedToken) }},
+		{name: "glance", run: func(i int) { at[i].claims.peekExpiry(at[i].payload, v.tree, now, v.policy) }},
+		{name: "signature", run: func(i int) { at[i].key, at[i].err = at[i].parsedToken.verifiedBy(keys) }},
+		{name: "rules", run: func(i int) { at[i].err = v.checkClaims(at[i].parsedToken, now) }},
+		{name: "record", run: func(i int) { at[i].r = v.toCache(at[i].parsedToken, localResult{keys: keys, key: at[i].key}) }},
+		{name: "remember", run: func(i int) { v.tokens.Put(at[i].r) }},
 		{name: "release", run: func(i int) { at[i].release() }},
 	}
 	next := 0

@@ -12,41 +12,41 @@ import (
 	"github.com/persauth/persauth/internal/keyring"
 )
 
-// rememberedHeaders is how many different headers are kept. PERS' tokens differ
+// cachedHeaders is how many different headers are kept. PERS' tokens differ
 // in their header only by key.
-const rememberedHeaders = 256
+const cachedHeaders = 256
 
-// remembered is a token that passed every check. It is immutable, and no larger
+// cachedToken is a token that passed every check. It is immutable, and no larger
 // than it need be: see docs/performance.md.
-type remembered struct {
+type cachedToken struct {
 	claims Claims
 	whole  string // the text of the claims, with the token's signature behind it
 }
 
 // token returns the token itself.
-func (r *remembered) token() string { return r.whole[r.claims.ends[textFields-1]:] }
+func (r *cachedToken) token() string { return r.whole[r.claims.ends[textFields-1]:] }
 
-// recall returns a token that was verified before, if it still would be: it is
+// lookup returns a token that was verified before, if it still would be: it is
 // in time, its key is still in the set and not too old, and nobody revoked it.
 // Whether PERS must be asked about it again is for the caller to see.
-func (v *Verifier) recall(token string, keys *keyring.Set, now clock.Instant) *remembered {
+func (v *Verifier) lookup(token string, keys *keyring.Set, now clock.Instant) *cachedToken {
 	if len(token) > jose.MaxTokenSize {
 		return nil
 	}
-	r := v.seen.Get(token)
-	if r == nil || r.claims.key != nil && (keys == nil || r.claims.key.Retired.Load()) || !r.claims.begun(v.expect, now) {
+	r := v.tokens.Get(token)
+	if r == nil || r.claims.key != nil && (keys == nil || r.claims.key.Retired.Load()) || !r.claims.begun(v.policy, now) {
 		return nil
 	}
 	version := v.denied.version.Load()
-	if now >= r.claims.end(v.expect) || version != r.claims.denied && (v.deniedNow(&r.claims, now) || v.refusedByPERS(&r.claims)) {
-		v.seen.Remove(token)
+	if now >= r.claims.end(v.policy) || version != r.claims.denied && (v.deniedNow(&r.claims, now) || v.refusedByPERS(&r.claims)) {
+		v.tokens.Remove(token)
 		return nil
 	}
 	if stale := keys != nil && keys.Stale(now); stale != r.claims.flags.has(flagKeysStale) || version != r.claims.denied {
 		renewed := *r
 		renewed.claims.flags = renewed.claims.flags.with(flagKeysStale, stale)
 		renewed.claims.denied = version
-		v.seen.Replace(r, &renewed)
+		v.tokens.Replace(r, &renewed)
 		r = &renewed
 	}
 	return r
@@ -58,15 +58,15 @@ func (v *Verifier) deniedNow(c *Claims, now clock.Instant) bool {
 	return v.denied.has(&names, c.issuedAt, now)
 }
 
-// record is what there is to remember of a token, in a form that outlives t. Of
+// toCache is what there is to remember of a token, in a form that outlives t. Of
 // one whose signature held, it keeps the header.
-func (v *Verifier) record(t *parsed, l localResult) *remembered {
-	r := new(remembered)
+func (v *Verifier) toCache(t *parsedToken, l localResult) *cachedToken {
+	r := new(cachedToken)
 	c := &t.claims
 	r.claims = Claims{
 		header: t.header, key: l.key, denied: l.denied,
 		flags: claimFlags(0).with(flagKeysStale, l.keys != nil && l.keys.Stale(c.now)).
-			with(flagTenantSession, v.expect.tenantSession(c)),
+			with(flagTenantSession, v.policy.tenantSession(c)),
 		expiresAt: c.expiresAt, notBefore: c.notBefore, issuedAt: c.issuedAt, checked: clock.None,
 	}
 	r.keep(t)
@@ -79,7 +79,7 @@ func (v *Verifier) record(t *parsed, l localResult) *remembered {
 // keep copies the token and the texts of its claims, in one piece of memory. The
 // copy makes sure that nobody changes the token later, as callers with a recycled
 // buffer do, and keeps no larger text alive.
-func (r *remembered) keep(t *parsed) {
+func (r *cachedToken) keep(t *parsedToken) {
 	size := len(t.token)
 	for _, text := range t.claims.texts {
 		size += len(text)

@@ -9,10 +9,10 @@ import (
 	"github.com/persauth/persauth/internal/strictjson"
 )
 
-// candidate is a set of claims on its way through the checks. What it holds of
+// parsedClaims is a set of claims on its way through the checks. What it holds of
 // the payload are parts of it, where that is possible, so that reading takes no
 // memory.
-type candidate struct {
+type parsedClaims struct {
 	payload                        []byte
 	plain                          bool               // all was read the short way
 	texts                          [textFields][]byte // lists as AppendToList makes them
@@ -25,28 +25,28 @@ type candidate struct {
 }
 
 // get returns a claim that is a text or a list.
-func (c *candidate) get(field claimField) []byte { return c.texts[field-firstText] }
+func (c *parsedClaims) get(field claimField) []byte { return c.texts[field-firstText] }
 
-// glance reads the claims if that takes no more than the short way of plain.go,
+// peekExpiry reads the claims if that takes no more than the short way of fast.go,
 // and reports whether they say that the token has expired.
-func (c *candidate) glance(payload []byte, tree []strictjson.Member, now clock.Instant, e *expectation) bool {
+func (c *parsedClaims) peekExpiry(payload []byte, tree []strictjson.Member, now clock.Instant, e *claimPolicy) bool {
 	c.reset(payload, tree, now)
-	c.plain = strictjson.ReadPlain(c.payload, c.tree, c)
+	c.plain = strictjson.ReadFast(c.payload, c.tree, c)
 	return c.plain && c.expired(e)
 }
 
-func (c *candidate) expired(e *expectation) bool {
+func (c *parsedClaims) expired(e *claimPolicy) bool {
 	// "on or after" the time in exp a token must be refused.
 	return c.expiresAt != clock.None && c.now >= c.expiresAt.Add(e.leeway)
 }
 
 // decode reads claims, unless a glance at them was enough. The error says that
 // the payload is not a strict JSON object; claims of the wrong form are noted in
-// the candidate.
-func (c *candidate) decode(payload []byte, tree []strictjson.Member, now clock.Instant) error {
+// the parsedClaims.
+func (c *parsedClaims) decode(payload []byte, tree []strictjson.Member, now clock.Instant) error {
 	if c.payload == nil {
 		c.reset(payload, tree, now)
-		c.plain = strictjson.ReadPlain(c.payload, c.tree, c)
+		c.plain = strictjson.ReadFast(c.payload, c.tree, c)
 	}
 	if c.now = now; !c.plain {
 		c.reset(payload, tree, now)
@@ -63,13 +63,13 @@ func (c *candidate) decode(payload []byte, tree []strictjson.Member, now clock.I
 	return nil
 }
 
-func (c *candidate) reset(payload []byte, tree []strictjson.Member, now clock.Instant) {
-	*c = candidate{payload: payload, expiresAt: clock.None, notBefore: clock.None, issuedAt: clock.None,
+func (c *parsedClaims) reset(payload []byte, tree []strictjson.Member, now clock.Instant) {
+	*c = parsedClaims{payload: payload, expiresAt: clock.None, notBefore: clock.None, issuedAt: clock.None,
 		now: now, tree: tree, lists: c.lists[:0]}
 }
 
 // note records that a claim does not have its form; the first word on it stays.
-func (c *candidate) note(field claimField, got string) {
+func (c *parsedClaims) note(field claimField, got string) {
 	if c.wrong == nil {
 		c.wrong = make(map[claimField]string)
 	}
@@ -79,7 +79,7 @@ func (c *candidate) note(field claimField, got string) {
 }
 
 // Object is told the end of an object that has claims inside.
-func (c *candidate) Object(m *strictjson.Member) {
+func (c *parsedClaims) Object(m *strictjson.Member) {
 	if m.Name == "cnf" && len(c.get(fieldConfirmation)) == 0 {
 		// Bound to something else (RFC 7800 §3.1), of which there will be no
 		// proof: not a bearer token.
@@ -88,7 +88,7 @@ func (c *candidate) Object(m *strictjson.Member) {
 }
 
 // notObject notes v for all claims that should have been inside of it.
-func (c *candidate) notObject(tree []strictjson.Member, v []byte) {
+func (c *parsedClaims) notObject(tree []strictjson.Member, v []byte) {
 	for _, m := range tree {
 		if m.Inner != nil {
 			c.notObject(m.Inner, v)
@@ -99,7 +99,7 @@ func (c *candidate) notObject(tree []strictjson.Member, v []byte) {
 }
 
 // Value stores one claim that is not a string.
-func (c *candidate) Value(m *strictjson.Member, v []byte) {
+func (c *parsedClaims) Value(m *strictjson.Member, v []byte) {
 	if m.Inner != nil {
 		c.notObject(m.Inner, v)
 		return
@@ -133,7 +133,7 @@ func (c *candidate) Value(m *strictjson.Member, v []byte) {
 }
 
 // Text stores one claim that is a string.
-func (c *candidate) Text(number int, s []byte) {
+func (c *parsedClaims) Text(number int, s []byte) {
 	field := claimField(number)
 	switch field {
 	case fieldExpiresAt, fieldNotBefore, fieldIssuedAt:

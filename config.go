@@ -341,9 +341,9 @@ func (c *Config) check() error {
 	return errors.Join(wrong...)
 }
 
-// expectation returns the part of the Config that tokens are held against.
-func (c *Config) expectation() *expectation {
-	e := &expectation{
+// claimPolicy returns the part of the Config that tokens are held against.
+func (c *Config) claimPolicy() *claimPolicy {
+	e := &claimPolicy{
 		algorithms:     setOf(c.Algorithms),
 		algorithmNames: strings.Join(c.Algorithms, ", "),
 		types:          make(map[string]bool, len(c.TokenTypes)),

@@ -75,7 +75,7 @@ func (v *Verifier) Revoke(r Revocation) error {
 		return fmt.Errorf("persauth: revoke: %w", err)
 	}
 	now := v.clock()
-	entry := denial{before: clock.Never, until: v.revokedUntil(r, now).Add(v.expect.leeway)}
+	entry := denial{before: clock.Never, until: v.revokedUntil(r, now).Add(v.policy.leeway)}
 	if !r.IssuedBefore.IsZero() {
 		entry.before = clock.Of(r.IssuedBefore)
 	}
@@ -156,7 +156,7 @@ func notInToken(c rune) bool {
 func (v *Verifier) revokedUntil(r Revocation, now clock.Instant) clock.Instant {
 	switch {
 	case r.Until.Year() > lastYear:
-		return clock.Never.Add(-v.expect.leeway)
+		return clock.Never.Add(-v.policy.leeway)
 	case !r.Until.IsZero():
 		return clock.Of(r.Until)
 	}
@@ -362,7 +362,7 @@ func (c *Claims) deniedNames() denyNames {
 }
 
 // deniedNames returns the names of a token on its way.
-func (t *parsed) deniedNames() denyNames {
+func (t *parsedToken) deniedNames() denyNames {
 	get := func(field claimField) string { return string(t.claims.get(field)) }
 	return denyNames{
 		denyToken: t.SigningInput, denyID: get(fieldID), denySubject: get(fieldSubject), denySession: get(fieldSession),

@@ -56,7 +56,7 @@ const (
 func (v *Verifier) Explain(ctx context.Context, token string) Report {
 	now := v.clock()
 	keys := v.keys.Held(now)
-	claims, err := v.verify(ctx, token, v.recall(token, keys, now), keys, now)
+	claims, err := v.verify(ctx, token, v.lookup(token, keys, now), keys, now)
 	if err == nil && v.needsProof(ctx, token, claims) {
 		claims, err = nil, v.errWithoutProof(claims)
 	}
@@ -85,7 +85,7 @@ func (r *Report) describe(v *Verifier, token string) {
 	readable := r.note(joseErr(err), "header", "a strict JSON object", "one of "+fmt.Sprint(len(s.Header))+" characters")
 	fit := readable
 	if readable {
-		fit = applyRules(r, headerRules, h, v.expect)
+		fit = applyRules(r, headerRules, h, v.policy)
 	}
 	t := v.take(token)
 	defer t.release()
@@ -106,13 +106,13 @@ func (r *Report) describe(v *Verifier, token string) {
 	}
 	err = t.claims.decode(t.payload, v.tree, v.clock())
 	if r.note(err, "payload", "a strict JSON object", fmt.Sprintf("one of %d bytes", len(t.payload))) {
-		applyRules(r, claimRules, &t.claims, v.expect)
-		r.describeEvidence(&t.claims, v.expect)
+		applyRules(r, claimRules, &t.claims, v.policy)
+		r.describeEvidence(&t.claims, v.policy)
 	}
 }
 
 // describeEvidence tells whether roles in the token count as the tenant's.
-func (r *Report) describeEvidence(c *candidate, e *expectation) {
+func (r *Report) describeEvidence(c *parsedClaims, e *claimPolicy) {
 	result := Failed
 	if e.tenantSession(c) {
 		result = Passed
@@ -122,7 +122,7 @@ func (r *Report) describeEvidence(c *candidate, e *expectation) {
 
 // describeKey looks for the key among those at hand, and asks nobody for others:
 // Verify just did.
-func (r *Report) describeKey(v *Verifier, t *parsed) {
+func (r *Report) describeKey(v *Verifier, t *parsedToken) {
 	keys := v.keys.Latest()
 	if !v.keys.Usable(keys, v.clock()) {
 		keys = nil
@@ -148,7 +148,7 @@ func (r *Report) describeKey(v *Verifier, t *parsed) {
 }
 
 // applyRules notes each rule and reports whether all of them held.
-func applyRules[T any](r *Report, rules []rule[T], t *T, e *expectation) bool {
+func applyRules[T any](r *Report, rules []rule[T], t *T, e *claimPolicy) bool {
 	all := true
 	for i := range rules {
 		rule := &rules[i]

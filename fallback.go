@@ -40,10 +40,10 @@ type introspector struct {
 	keysRefused func() bool
 	// applyVerdict is told every answer, one after the other for one token,
 	// whether or not anybody still waits for it. It returns what the callers get.
-	applyVerdict func(about *remembered, asked clock.Instant, err error) (*Claims, error)
+	applyVerdict func(about *cachedToken, asked clock.Instant, err error) (*Claims, error)
 	// vouched returns the claims of a token that PERS accepted when it was asked
 	// between two times, and later than about says, or nil.
-	vouched func(about *remembered, from, to clock.Instant) *Claims
+	vouched func(about *cachedToken, from, to clock.Instant) *Claims
 
 	// fleet shares calls and their answers; nil: this instance is alone.
 	fleet *fleetMember
@@ -64,7 +64,7 @@ func newIntrospector(pers *persapi.Client, cfg *Config, v *Verifier) *introspect
 	i := &introspector{
 		api: pers, tree: v.tree, timeout: cfg.Timeout, now: cfg.Now, log: cfg.Logger,
 		negatives:   newNegativeCache(v.denied.changedElsewhere),
-		keysRefused: func() bool { return refusesKey(v.keys.Failure()) }, applyVerdict: v.applyVerdict, vouched: v.vouchedBetween, fleet: v.fleet,
+		keysRefused: func() bool { return refusesKey(v.keys.Failure()) }, applyVerdict: v.applyVerdict, vouched: v.verdictBetween, fleet: v.fleet,
 		context: ctx, stop: cancel,
 		inflight: make(map[tokenDigest]*inflightCall), pausedUntil: clock.None,
 	}
@@ -76,7 +76,7 @@ func newIntrospector(pers *persapi.Client, cfg *Config, v *Verifier) *introspect
 
 // inquiry is what a caller wants to know.
 type inquiry struct {
-	about *remembered
+	about *cachedToken
 	why   purpose
 	// The answer is to be to a call that was made at since or later; with never,
 	// to one that is made from now on.
@@ -144,7 +144,7 @@ func (i *introspector) wait(ctx context.Context, call *inflightCall, patience ti
 
 // later asks in the background, unless that is being done already or cannot be
 // done now.
-func (i *introspector) later(about *remembered, why purpose) {
+func (i *introspector) later(about *cachedToken, why purpose) {
 	_, _ = i.join(inquiry{about: about, why: why, since: clock.None, came: clock.Never})
 }
 

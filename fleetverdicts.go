@@ -19,7 +19,7 @@ const (
 
 // shareable returns how old a verdict may be that another instance got, for a call
 // about a token whose verdict must not be older than since.
-func (i *introspector) shareable(about *remembered, negative *negativeEntry, since, now clock.Instant) time.Duration {
+func (i *introspector) shareable(about *cachedToken, negative *negativeEntry, since, now clock.Instant) time.Duration {
 	if negative != nil { // it must be newer than what we were told ourselves
 		since = max(since, negative.asked.Add(i.timeout+time.Microsecond))
 	}
@@ -39,7 +39,7 @@ func (i *introspector) shareable(about *remembered, negative *negativeEntry, sin
 // verdictName is the name of a token's verdict. Of a token whose signature held, the
 // signing input counts: anybody can write another ECDSA signature. Of all others
 // the whole token: a forged twin must not speak for it.
-func verdictName(about *remembered) SharedName {
+func verdictName(about *cachedToken) SharedName {
 	if about.claims.key != nil {
 		return SharedName{SharedVerdict, digestToken("known\x00" + about.claims.signingInput())}
 	}

@@ -33,7 +33,7 @@ func FuzzClaims(f *testing.F) {
 		f.Fatal(flatErr, deepErr)
 	}
 	cfg := Config{}.defaults()
-	expect := cfg.expectation()
+	expect := cfg.claimPolicy()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if len(raw) > jose.MaxTokenSize {
 			return // no payload is that long
@@ -45,8 +45,8 @@ func FuzzClaims(f *testing.F) {
 
 var fuzzTime = clock.Of(time.Unix(1_800_000_000, 0))
 
-func fuzzClaims(t *testing.T, raw []byte, tree []strictjson.Member, expect *expectation, around ...string) {
-	c := new(candidate)
+func fuzzClaims(t *testing.T, raw []byte, tree []strictjson.Member, expect *claimPolicy, around ...string) {
+	c := new(parsedClaims)
 	err := c.decode(raw, tree, fuzzTime)
 	strict, told := jsontest.ReadStrictly(raw, strictjson.MaxDepth)
 	if told && strict != (err == nil) {

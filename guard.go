@@ -26,13 +26,13 @@ type Rule func(*Claims) error
 // TenantIs lets callers of the tenant pass. It panics for an empty one, which a
 // setting that is missing would be.
 func TenantIs(tenant string) Rule {
-	required("TenantIs", tenant)
+	mustBeSet("TenantIs", tenant)
 	return func(c *Claims) error { return c.RequireTenant(tenant) }
 }
 
 // BusinessIs lets callers pass who act for the business. It panics for an empty one.
 func BusinessIs(business string) Rule {
-	required("BusinessIs", business)
+	mustBeSet("BusinessIs", business)
 	return func(c *Claims) error { return c.RequireBusiness(business) }
 }
 
@@ -40,7 +40,7 @@ func BusinessIs(business string) Rule {
 // [Claims.RequireTenantRole]. It panics for an empty tenant or role.
 func RoleInTenant(tenant, role string, more ...string) Rule {
 	roles := append([]string{role}, more...)
-	required("RoleInTenant", append(roles, tenant)...)
+	mustBeSet("RoleInTenant", append(roles, tenant)...)
 	return func(c *Claims) error { return c.RequireTenantRole(tenant, roles...) }
 }
 
@@ -48,21 +48,21 @@ func RoleInTenant(tenant, role string, more ...string) Rule {
 // roles there. It panics for an empty business or role.
 func RoleInBusiness(business, role string, more ...string) Rule {
 	roles := append([]string{role}, more...)
-	required("RoleInBusiness", append(roles, business)...)
+	mustBeSet("RoleInBusiness", append(roles, business)...)
 	return func(c *Claims) error { return c.RequireBusinessRole(business, roles...) }
 }
 
 // AuthTypeIs lets callers of one of the types pass. It panics for an empty type.
 func AuthTypeIs(authType AuthType, more ...AuthType) Rule {
 	types := append([]AuthType{authType}, more...)
-	required("AuthTypeIs", namesOf(types)...)
+	mustBeSet("AuthTypeIs", namesOf(types)...)
 	return func(c *Claims) error { return c.RequireAuthType(types...) }
 }
 
 // RuleFunc lets callers pass if allow reports true. rule describes it, for the
 // error. It panics without one of the two.
 func RuleFunc(rule string, allow func(*Claims) bool) Rule {
-	required("RuleFunc", rule)
+	mustBeSet("RuleFunc", rule)
 	if allow == nil {
 		panic("persauth: RuleFunc without a function")
 	}
@@ -146,7 +146,7 @@ type Selector struct {
 // caller passes: so guards stand behind the router, not around it. It panics for
 // an empty name.
 func PathValue(name string) Selector {
-	required("PathValue", name)
+	mustBeSet("PathValue", name)
 	return Selector{func(r *http.Request) (string, error) { return r.PathValue(name), nil }}
 }
 
@@ -154,7 +154,7 @@ func PathValue(name string) Selector {
 // otherwise no caller passes, and the client is told which header the request
 // lacks. It panics for an empty name.
 func HeaderValue(name string) Selector {
-	required("HeaderValue", name)
+	mustBeSet("HeaderValue", name)
 	name = http.CanonicalHeaderKey(name)
 	return Selector{func(r *http.Request) (string, error) {
 		values := r.Header.Values(name)
@@ -180,7 +180,7 @@ func headersGot(values []string) string {
 // Fixed selects always the same, from the service's settings. It panics for an
 // empty value, which a setting that is missing would be.
 func Fixed(value string) Selector {
-	required("Fixed", value)
+	mustBeSet("Fixed", value)
 	return Selector{func(*http.Request) (string, error) { return value, nil }}
 }
 
@@ -194,7 +194,7 @@ func Business(s Selector) Guard { return s.guard((*Claims).RequireBusiness) }
 // of the roles there. It panics for an empty role.
 func BusinessRole(s Selector, role string, more ...string) Guard {
 	roles := append([]string{role}, more...)
-	required("BusinessRole", roles...)
+	mustBeSet("BusinessRole", roles...)
 	return s.guard(func(c *Claims, business string) error { return c.RequireBusinessRole(business, roles...) })
 }
 
@@ -202,7 +202,7 @@ func BusinessRole(s Selector, role string, more ...string) Guard {
 // itself; a role in a business of it does not count. It panics for an empty role.
 func TenantRole(s Selector, role string, more ...string) Guard {
 	roles := append([]string{role}, more...)
-	required("TenantRole", roles...)
+	mustBeSet("TenantRole", roles...)
 	return s.guard(func(c *Claims, tenant string) error { return c.RequireTenantRole(tenant, roles...) })
 }
 
@@ -214,7 +214,7 @@ func AuthTypeIn(authType AuthType, more ...AuthType) Guard {
 // GuardFunc lets callers pass if allow reports true. rule describes it, for the
 // error. It panics without one of the two.
 func GuardFunc(rule string, allow func(*http.Request, *Claims) bool) Guard {
-	required("GuardFunc", rule)
+	mustBeSet("GuardFunc", rule)
 	if allow == nil {
 		panic("persauth: GuardFunc without a function")
 	}
@@ -228,7 +228,7 @@ func GuardFunc(rule string, allow func(*http.Request, *Claims) bool) Guard {
 
 // AllOf lets callers pass if every guard does.
 func AllOf(guard Guard, more ...Guard) Guard {
-	guards := checked("AllOf", append([]Guard{guard}, more...))
+	guards := mustBeGuards("AllOf", append([]Guard{guard}, more...))
 	if len(guards) == 1 {
 		return guard
 	}
@@ -240,7 +240,7 @@ func AllOf(guard Guard, more ...Guard) Guard {
 // AnyOf lets callers pass if at least one guard does. If none does and one cannot
 // tell, the answer is that one's error, and not [ErrForbidden].
 func AnyOf(guard Guard, more ...Guard) Guard {
-	guards := checked("AnyOf", append([]Guard{guard}, more...))
+	guards := mustBeGuards("AnyOf", append([]Guard{guard}, more...))
 	return func(r *http.Request, c *Claims) error {
 		return unlessOne(len(guards), func(i int) error { return guards[i](r, c) })
 	}
@@ -295,7 +295,7 @@ func (s Selector) guard(require func(c *Claims, selected string) error) Guard {
 	}
 }
 
-func checked(name string, guards []Guard) []Guard {
+func mustBeGuards(name string, guards []Guard) []Guard {
 	for _, guard := range guards {
 		if guard == nil {
 			panic("persauth: " + name + " with a guard that is nil")
@@ -304,8 +304,8 @@ func checked(name string, guards []Guard) []Guard {
 	return guards
 }
 
-// required panics for a rule that would require nothing.
-func required(name string, values ...string) {
+// mustBeSet panics for a rule that would require nothing.
+func mustBeSet(name string, values ...string) {
 	for _, value := range values {
 		if value == "" {
 			panic("persauth: " + name + " with an empty value: a setting that is missing, perhaps")

@@ -17,7 +17,7 @@ const frozenSlack = time.Second
 
 // inflightCall is one call, which any number of callers wait for.
 type inflightCall struct {
-	about   *remembered
+	about   *cachedToken
 	why     purpose
 	subject tokenDigest
 	asked   clock.Instant      // when it was made; whatever PERS knew then is in the answer
@@ -30,13 +30,13 @@ type inflightCall struct {
 	err     error
 }
 
-func newCall(about *remembered, why purpose) *inflightCall {
+func newCall(about *cachedToken, why purpose) *inflightCall {
 	return &inflightCall{about: about, why: why, subject: subjectOf(about), done: make(chan struct{})}
 }
 
 // subjectOf identifies who a token was issued to: a subject of a tenant, or the
 // token where it names none.
-func subjectOf(about *remembered) tokenDigest {
+func subjectOf(about *cachedToken) tokenDigest {
 	if about.claims.Subject() == "" {
 		return digestToken(about.claims.signingInput())
 	}

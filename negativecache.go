@@ -51,7 +51,7 @@ func newNegativeCache(changed func()) *negativeCache {
 }
 
 // place returns where a token is remembered.
-func (n *negativeCache) place(about *remembered) (in *cache.Bounded[*negativeEntry], key string) {
+func (n *negativeCache) place(about *cachedToken) (in *cache.Bounded[*negativeEntry], key string) {
 	in, digest := n.unknown, tokenDigest{}
 	if about.claims.key != nil {
 		in, digest = n.known, digestToken(about.claims.signingInput())
@@ -62,7 +62,7 @@ func (n *negativeCache) place(about *remembered) (in *cache.Bounded[*negativeEnt
 }
 
 // get returns what is remembered of a token, or nil.
-func (n *negativeCache) get(about *remembered) *negativeEntry {
+func (n *negativeCache) get(about *cachedToken) *negativeEntry {
 	in, key := n.place(about)
 	entry, _ := in.Get(key)
 	return entry
@@ -70,7 +70,7 @@ func (n *negativeCache) get(about *remembered) *negativeEntry {
 
 // refusal returns the error of a token that PERS refused when it last gave a
 // verdict, or nil.
-func (n *negativeCache) refusal(about *remembered) error {
+func (n *negativeCache) refusal(about *cachedToken) error {
 	if entry := n.get(about); entry != nil && entry.refusals > 0 {
 		return entry.err
 	}
@@ -86,7 +86,7 @@ func (n *negativeCache) has(c *Claims) bool {
 
 // note remembers what came of a call that was made at asked and ended at now. A
 // refusal stays until there is a newer word of PERS.
-func (n *negativeCache) note(about *remembered, asked, now clock.Instant, blame blame, err error) error {
+func (n *negativeCache) note(about *cachedToken, asked, now clock.Instant, blame blame, err error) error {
 	in, key := n.place(about)
 	before, _ := in.Get(key)
 	if before != nil && before.asked > asked && before.refusals > 0 {

@@ -146,23 +146,23 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 	defer t.release()
 	now := v.clock()
 	keys := v.keys.Held(now)
-	vouched := v.recall(token, keys, now) != nil
+	vouched := v.lookup(token, keys, now) != nil
 	l := v.local(ctx, t, keys, now)
 	if l.decision == refused {
 		return nil, l.err
 	}
-	return v.introspector.ask(ctx, inquiry{v.record(t, l), l.purpose(t, vouched), clock.Never, clock.Never, l.deadline})
+	return v.introspector.ask(ctx, inquiry{v.toCache(t, l), l.purpose(t, vouched), clock.Never, clock.Never, l.deadline})
 }
 
 // fresh reports whether PERS need not be asked again about a remembered token.
-func (v *Verifier) fresh(r *remembered, now clock.Instant) bool {
+func (v *Verifier) fresh(r *cachedToken, now clock.Instant) bool {
 	behind := v.fleet.behind(now)
 	return r.claims.checked == clock.None && !behind || v.revocation.step(&r.claims, behind, now) == useToken
 }
 
 // mustAsk reports whether PERS has to be asked about a token, which the keys accept,
 // before it is used.
-func (v *Verifier) mustAsk(r *remembered) bool {
+func (v *Verifier) mustAsk(r *cachedToken) bool {
 	if v.introspector == nil {
 		return false
 	}
@@ -171,14 +171,14 @@ func (v *Verifier) mustAsk(r *remembered) bool {
 }
 
 // oldestVerdict is from when on a verdict on a token counts.
-func (v *Verifier) oldestVerdict(r *remembered, behind bool, now clock.Instant) clock.Instant {
+func (v *Verifier) oldestVerdict(r *cachedToken, behind bool, now clock.Instant) clock.Instant {
 	maxAge, _ := v.revocation.verdictAge(&r.claims, behind)
 	return now.Add(-maxAge)
 }
 
 // refreshVerdict accepts a remembered token and has PERS asked about it in the
 // background, or verifies it by a key that has come since.
-func (v *Verifier) refreshVerdict(r *remembered, now clock.Instant) (*Claims, error) {
+func (v *Verifier) refreshVerdict(r *cachedToken, now clock.Instant) (*Claims, error) {
 	if claims, err := v.upgradeToLocal(r, now); claims != nil || err != nil {
 		return claims, err
 	}
@@ -188,7 +188,7 @@ func (v *Verifier) refreshVerdict(r *remembered, now clock.Instant) (*Claims, er
 
 // askElseGrace asks PERS about a remembered token, which passes by grace where there
 // is no answer.
-func (v *Verifier) askElseGrace(ctx context.Context, r *remembered, behind bool, now clock.Instant) (*Claims, error) {
+func (v *Verifier) askElseGrace(ctx context.Context, r *cachedToken, behind bool, now clock.Instant) (*Claims, error) {
 	if v.introspector.failing(forRevocation) {
 		v.introspector.later(r, forRevocation) // don't block on a failing backend
 		return v.markInGrace(r), nil
@@ -219,7 +219,7 @@ func (v *Verifier) graceDeadline(now, graceEnd clock.Instant) time.Time {
 // upgradeToLocal verifies a token that PERS vouched for by a key that has come since. PERS'
 // word stays as old as it is, and counts for nothing if the key did not sign the
 // token. Without such a key there are neither claims nor an error.
-func (v *Verifier) upgradeToLocal(r *remembered, now clock.Instant) (*Claims, error) {
+func (v *Verifier) upgradeToLocal(r *cachedToken, now clock.Instant) (*Claims, error) {
 	if r.claims.key != nil {
 		return nil, nil
 	}
@@ -234,40 +234,40 @@ func (v *Verifier) upgradeToLocal(r *remembered, now clock.Instant) (*Claims, er
 		return nil, nil
 	}
 	if err == nil {
-		err = v.check(t, now)
+		err = v.checkClaims(t, now)
 	}
 	if err != nil {
-		v.seen.Remove(r.token())
+		v.tokens.Remove(r.token())
 		return nil, err
 	}
-	upgraded := v.vouched(v.record(t, l), r.claims.checked)
-	v.seen.Replace(r, upgraded)
+	upgraded := v.withVerdict(v.toCache(t, l), r.claims.checked)
+	v.tokens.Replace(r, upgraded)
 	return &upgraded.claims, nil
 }
 
 // markInGrace marks a remembered token as one that passes by grace.
-func (v *Verifier) markInGrace(r *remembered) *Claims {
+func (v *Verifier) markInGrace(r *cachedToken) *Claims {
 	if !r.claims.flags.has(flagInGrace) {
 		marked := *r
 		marked.claims.flags |= flagInGrace
-		v.seen.Replace(r, &marked)
+		v.tokens.Replace(r, &marked)
 		r = &marked
 	}
 	return &r.claims
 }
 
 // applyVerdict draws the conclusion from the answer of PERS to a call about r.
-func (v *Verifier) applyVerdict(r *remembered, asked clock.Instant, err error) (*Claims, error) {
+func (v *Verifier) applyVerdict(r *cachedToken, asked clock.Instant, err error) (*Claims, error) {
 	now := v.clock()
 	switch {
 	case err == nil:
-		renewed := v.vouched(r, asked)
-		v.seen.Put(renewed)
+		renewed := v.withVerdict(r, asked)
+		v.tokens.Put(renewed)
 		return &renewed.claims, nil
 	case !errors.Is(err, ErrRejected):
 		return nil, err
 	}
-	v.seen.Remove(r.token())
+	v.tokens.Remove(r.token())
 	switch {
 	case r.claims.key == nil:
 		return nil, err
@@ -294,22 +294,22 @@ func errRevoked(by string) *Error {
 	return &Error{Check: "revocation", Want: "a token that is not revoked", Got: "one that was revoked, says " + by, Err: ErrRevoked}
 }
 
-// vouched is r with PERS' word on it, for which it was asked at a time.
-func (v *Verifier) vouched(r *remembered, asked clock.Instant) *remembered {
+// withVerdict is r with PERS' word on it, for which it was asked at a time.
+func (v *Verifier) withVerdict(r *cachedToken, asked clock.Instant) *cachedToken {
 	renewed := *r
 	renewed.claims.flags &^= flagInGrace
 	renewed.claims.checked = asked
 	return &renewed
 }
 
-// vouchedBetween returns the claims of a remembered token for which PERS vouched
+// verdictBetween returns the claims of a remembered token for which PERS vouched
 // when it was asked between two times, and later than r says, or nil. Where the key
 // is known now, it has to be what verified the token.
-func (v *Verifier) vouchedBetween(r *remembered, from, to clock.Instant) *Claims {
+func (v *Verifier) verdictBetween(r *cachedToken, from, to clock.Instant) *Claims {
 	if from > to {
 		return nil
 	}
-	is := v.seen.Get(r.token())
+	is := v.tokens.Get(r.token())
 	if is == nil || is.claims.key != r.claims.key || is.claims.checked < from || is.claims.checked > to || is.claims.checked <= r.claims.checked {
 		return nil
 	}

@@ -1,6 +1,6 @@
 package persauth
 
-// What a verifier expects of a token, and the form in which each expectation is
+// What a verifier expects of a token, and the form in which each policy is
 // written down once and used twice: by Verify, which wants an answer, and by
 // Explain, which wants every want and got.
 
@@ -16,9 +16,9 @@ import (
 	"github.com/persauth/persauth/internal/strictjson"
 )
 
-// expectation is the part of a Config that tokens are held against. It is
+// claimPolicy is the part of a Config that tokens are held against. It is
 // immutable.
-type expectation struct {
+type claimPolicy struct {
 	algorithms     map[string]bool
 	algorithmNames string          // the names are for errors
 	remote         map[string]bool // algorithms that only PERS can check
@@ -43,17 +43,17 @@ type rule[T any] struct {
 	err       error
 	quiet     bool // not worth a line in a Report while it holds
 	plain     bool // got says all that want does, and more
-	ok        func(*T, *expectation) bool
-	want, got func(*T, *expectation) string
+	ok        func(*T, *claimPolicy) bool
+	want, got func(*T, *claimPolicy) string
 }
 
 // failure describes a check that did not hold.
-func (r *rule[T]) failure(t *T, e *expectation) *Error {
+func (r *rule[T]) failure(t *T, e *claimPolicy) *Error {
 	return &Error{Check: r.name, Want: r.want(t, e), Got: r.got(t, e), Err: r.err, plain: r.plain}
 }
 
 // firstFailure stops at the first rule that does not hold.
-func firstFailure[T any](rules []rule[T], t *T, e *expectation) error {
+func firstFailure[T any](rules []rule[T], t *T, e *claimPolicy) error {
 	for i := range rules {
 		if r := &rules[i]; !r.ok(t, e) {
 			return r.failure(t, e)
@@ -63,7 +63,7 @@ func firstFailure[T any](rules []rule[T], t *T, e *expectation) error {
 }
 
 // allFailures applies every rule and joins what does not hold.
-func allFailures[T any](rules []rule[T], t *T, e *expectation) error {
+func allFailures[T any](rules []rule[T], t *T, e *claimPolicy) error {
 	var failed failures
 	for i := range rules {
 		if r := &rules[i]; !r.ok(t, e) {
@@ -77,11 +77,11 @@ func allFailures[T any](rules []rule[T], t *T, e *expectation) error {
 var headerRules = []rule[jose.Header]{
 	{
 		name: "alg", err: ErrAlgorithm,
-		ok: func(h *jose.Header, e *expectation) bool {
+		ok: func(h *jose.Header, e *claimPolicy) bool {
 			return h.Algorithm != nil && e.algorithms[h.Alg] || e.remote[h.Alg]
 		},
-		want: func(_ *jose.Header, e *expectation) string { return "one of " + e.algorithmNames },
-		got: func(h *jose.Header, _ *expectation) string {
+		want: func(_ *jose.Header, e *claimPolicy) string { return "one of " + e.algorithmNames },
+		got: func(h *jose.Header, _ *claimPolicy) string {
 			switch {
 			case h.Alg == "":
 				return "none given"
@@ -93,9 +93,9 @@ var headerRules = []rule[jose.Header]{
 	},
 	{
 		name: "typ", err: ErrMalformed,
-		ok:   func(h *jose.Header, e *expectation) bool { return !h.HasTyp || e.types[jose.MediaType(h.Typ)] },
-		want: func(_ *jose.Header, e *expectation) string { return "none, or one of " + e.typeNames },
-		got: func(h *jose.Header, _ *expectation) string {
+		ok:   func(h *jose.Header, e *claimPolicy) bool { return !h.HasTyp || e.types[jose.MediaType(h.Typ)] },
+		want: func(_ *jose.Header, e *claimPolicy) string { return "none, or one of " + e.typeNames },
+		got: func(h *jose.Header, _ *claimPolicy) string {
 			if !h.HasTyp {
 				return "none"
 			}
@@ -106,16 +106,16 @@ var headerRules = []rule[jose.Header]{
 		// RFC 7515 §4.1.11: an extension that is not understood must be
 		// refused, and none is.
 		name: "crit", err: ErrMalformed,
-		ok:   func(h *jose.Header, _ *expectation) bool { return !h.HasCrit },
-		want: func(*jose.Header, *expectation) string { return "no critical extension" },
-		got:  func(h *jose.Header, _ *expectation) string { return presence(h.HasCrit) },
+		ok:   func(h *jose.Header, _ *claimPolicy) bool { return !h.HasCrit },
+		want: func(*jose.Header, *claimPolicy) string { return "no critical extension" },
+		got:  func(h *jose.Header, _ *claimPolicy) string { return presence(h.HasCrit) },
 	},
 	{
 		// RFC 7797 changes what is signed.
 		name: "b64", err: ErrMalformed,
-		ok:   func(h *jose.Header, _ *expectation) bool { return !h.HasB64 },
-		want: func(*jose.Header, *expectation) string { return "no unencoded payload" },
-		got:  func(h *jose.Header, _ *expectation) string { return presence(h.HasB64) },
+		ok:   func(h *jose.Header, _ *claimPolicy) bool { return !h.HasB64 },
+		want: func(*jose.Header, *claimPolicy) string { return "no unencoded payload" },
+		got:  func(h *jose.Header, _ *claimPolicy) string { return presence(h.HasB64) },
 	},
 }
 
@@ -128,12 +128,12 @@ func presence(has bool) string {
 
 // claimRules begins with the form of each claim; a claim that does not have its
 // form passes the later checks, so that it is reported once.
-var claimRules = slices.Concat(formChecks, []rule[candidate]{
+var claimRules = slices.Concat(formChecks, []rule[parsedClaims]{
 	{
 		name: "exp", err: ErrExpired, plain: true,
-		ok:   func(c *candidate, e *expectation) bool { return !c.expired(e) },
-		want: func(*candidate, *expectation) string { return "a time in the future" },
-		got: func(c *candidate, e *expectation) string {
+		ok:   func(c *parsedClaims, e *claimPolicy) bool { return !c.expired(e) },
+		want: func(*parsedClaims, *claimPolicy) string { return "a time in the future" },
+		got: func(c *parsedClaims, e *claimPolicy) string {
 			switch {
 			case c.expiresAt == clock.None:
 				return "none"
@@ -145,11 +145,11 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 	},
 	{
 		name: "nbf", err: ErrNotYetValid, plain: true,
-		ok: func(c *candidate, e *expectation) bool {
+		ok: func(c *parsedClaims, e *claimPolicy) bool {
 			return c.notBefore == clock.None || c.notBefore <= c.now.Add(e.leeway)
 		},
-		want: func(*candidate, *expectation) string { return "none, or a time in the past" },
-		got: func(c *candidate, e *expectation) string {
+		want: func(*parsedClaims, *claimPolicy) string { return "none, or a time in the past" },
+		got: func(c *parsedClaims, e *claimPolicy) string {
 			switch {
 			case c.notBefore == clock.None:
 				return "none"
@@ -161,11 +161,11 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 	},
 	{
 		name: "iat", err: ErrNotYetValid, plain: true,
-		ok: func(c *candidate, e *expectation) bool {
+		ok: func(c *parsedClaims, e *claimPolicy) bool {
 			return c.issuedAt == clock.None || c.issuedAt <= c.now.Add(e.leeway)
 		},
-		want: func(*candidate, *expectation) string { return "none, or a time in the past" },
-		got: func(c *candidate, e *expectation) string {
+		want: func(*parsedClaims, *claimPolicy) string { return "none, or a time in the past" },
+		got: func(c *parsedClaims, e *claimPolicy) string {
 			switch {
 			case c.issuedAt == clock.None:
 				return "none"
@@ -177,15 +177,15 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 	},
 	{
 		name: "iss", err: ErrIssuer,
-		ok: func(c *candidate, e *expectation) bool {
+		ok: func(c *parsedClaims, e *claimPolicy) bool {
 			return e.issuer == "" || string(c.get(fieldIssuer)) == e.issuer
 		},
-		want: func(_ *candidate, e *expectation) string { return orAny(e.issuer) },
-		got:  func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldIssuer))) },
+		want: func(_ *parsedClaims, e *claimPolicy) string { return orAny(e.issuer) },
+		got:  func(c *parsedClaims, _ *claimPolicy) string { return orNone(string(c.get(fieldIssuer))) },
 	},
 	{
 		name: "aud", err: ErrAudience,
-		ok: func(c *candidate, e *expectation) bool {
+		ok: func(c *parsedClaims, e *claimPolicy) bool {
 			if e.audience == "" {
 				return true
 			}
@@ -196,44 +196,44 @@ var claimRules = slices.Concat(formChecks, []rule[candidate]{
 			}
 			return false
 		},
-		want: func(_ *candidate, e *expectation) string { return orAny(e.audience) },
-		got: func(c *candidate, _ *expectation) string {
+		want: func(_ *parsedClaims, e *claimPolicy) string { return orAny(e.audience) },
+		got: func(c *parsedClaims, _ *claimPolicy) string {
 			return orNone(strictjson.ListText(string(c.get(fieldAudience))))
 		},
 	},
 	{
 		name: "tenant", err: ErrTenant,
-		ok: func(c *candidate, e *expectation) bool {
+		ok: func(c *parsedClaims, e *claimPolicy) bool {
 			return e.tenants == nil || len(c.get(fieldTenant)) == 0 || e.tenants[string(c.get(fieldTenant))]
 		},
-		want: func(_ *candidate, e *expectation) string {
+		want: func(_ *parsedClaims, e *claimPolicy) string {
 			return orAnyOf(e.tenants != nil, e.tenantNames)
 		},
-		got: func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldTenant))) },
+		got: func(c *parsedClaims, _ *claimPolicy) string { return orNone(string(c.get(fieldTenant))) },
 	},
 	{
 		name: "authType", err: ErrClaims,
-		ok: func(c *candidate, e *expectation) bool {
+		ok: func(c *parsedClaims, e *claimPolicy) bool {
 			return e.authTypes == nil || e.authTypes[string(c.get(fieldAuthType))]
 		},
-		want: func(_ *candidate, e *expectation) string { return orAnyOf(e.authTypes != nil, e.authTypeNames) },
-		got:  func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldAuthType))) },
+		want: func(_ *parsedClaims, e *claimPolicy) string { return orAnyOf(e.authTypes != nil, e.authTypeNames) },
+		got:  func(c *parsedClaims, _ *claimPolicy) string { return orNone(string(c.get(fieldAuthType))) },
 	},
 	{
 		// A refresh token is signed by the same keys, and lives for longer. It is
 		// for POST /auth/refresh alone.
 		name: "kind", err: ErrClaims,
-		ok: func(c *candidate, e *expectation) bool {
+		ok: func(c *parsedClaims, e *claimPolicy) bool {
 			kind := c.get(fieldKind)
 			return len(kind) == 0 || !namesRefresh(kind) && (e.kinds == nil || e.kinds[string(kind)])
 		},
-		want: func(_ *candidate, e *expectation) string {
+		want: func(_ *parsedClaims, e *claimPolicy) string {
 			if e.kinds == nil {
 				return "none, or one that is not a refresh token's"
 			}
 			return "none, or " + e.kindNames
 		},
-		got: func(c *candidate, _ *expectation) string { return orNone(string(c.get(fieldKind))) },
+		got: func(c *parsedClaims, _ *claimPolicy) string { return orNone(string(c.get(fieldKind))) },
 	},
 })
 
@@ -257,25 +257,25 @@ var (
 )
 
 // formRules makes a rule of each line of claimForms.
-func formRules() []rule[candidate] {
-	rules := make([]rule[candidate], 0, len(claimForms))
+func formRules() []rule[parsedClaims] {
+	rules := make([]rule[parsedClaims], 0, len(claimForms))
 	for i, form := range claimForms {
 		if field := claimField(i); field != noField {
-			rules = append(rules, rule[candidate]{
+			rules = append(rules, rule[parsedClaims]{
 				name: form.check, err: ErrClaims, quiet: true,
-				ok: func(c *candidate, _ *expectation) bool {
+				ok: func(c *parsedClaims, _ *claimPolicy) bool {
 					_, wrong := c.wrong[field]
 					return !wrong
 				},
-				want: func(*candidate, *expectation) string { return form.form },
-				got:  func(c *candidate, _ *expectation) string { return c.wrong[field] },
+				want: func(*parsedClaims, *claimPolicy) string { return form.form },
+				got:  func(c *parsedClaims, _ *claimPolicy) string { return c.wrong[field] },
 			})
 		}
 	}
 	return rules
 }
 
-func leewayText(e *expectation) string { return clock.Span(clock.Instant(e.leeway.Microseconds())) }
+func leewayText(e *claimPolicy) string { return clock.Span(clock.Instant(e.leeway.Microseconds())) }
 
 func orAny(value string) string {
 	if value == "" {
@@ -294,10 +294,10 @@ func orAnyOf(configured bool, names string) string {
 // begun reports whether claims that passed pass at a time that may be an earlier
 // one, when the clock was put back. PERS' word on them counts for nothing then: how
 // old it is cannot be told.
-func (c *Claims) begun(e *expectation, now clock.Instant) bool {
+func (c *Claims) begun(e *claimPolicy, now clock.Instant) bool {
 	latest := now.Add(e.leeway)
 	return c.notBefore <= latest && c.issuedAt <= latest && c.checked <= now.Add(clock.Slack)
 }
 
 // end is when claims that passed pass no more.
-func (c *Claims) end(e *expectation) clock.Instant { return c.expiresAt.Add(e.leeway) }
+func (c *Claims) end(e *claimPolicy) clock.Instant { return c.expiresAt.Add(e.leeway) }

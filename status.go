@@ -139,8 +139,8 @@ func (v *Verifier) Status() Status {
 	keys := v.keys.State()
 	s := Status{Keys: keyStatus(keys, now)}
 	s.Ready = v.keys.Usable(keys.Set, now)
-	s.CachedTokens = v.seen.Len()
-	s.Counters.CacheHits = v.seen.Hits.Sum()
+	s.CachedTokens = v.tokens.Len()
+	s.Counters.CacheHits = v.tokens.Hits.Sum()
 	s.DenyListed = v.denied.len()
 	s.Fleet = v.fleet.status(now)
 	if v.introspector != nil {

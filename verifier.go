@@ -22,19 +22,19 @@ import (
 // concurrent use, and the keys and tokens that it remembers are what makes it
 // fast. The zero value is not usable.
 type Verifier struct {
-	expect  *expectation
+	policy  *claimPolicy
 	tree    []strictjson.Member
 	keys    *keyring.Ring
 	clocks  *clock.Clock
-	seen    *cache.Table[remembered]
+	tokens  *cache.Table[cachedToken]
 	headers *cache.Bounded[*jose.Header] // by their segment: headers of tokens whose signature held
 
-	introspector *introspector // nil: PERS is not asked about tokens
-	strangers    bool          // PERS is asked about tokens whose key is not at hand
-	revocation   RevocationPolicy
-	denied       *denyList
-	watch        watchers
-	fleet        *fleetMember // nil: this instance is alone
+	introspector    *introspector // nil: PERS is not asked about tokens
+	asksUnknownKeys bool          // PERS is asked about tokens whose key is not at hand
+	revocation      RevocationPolicy
+	denied          *denyList
+	watch           watchers
+	fleet           *fleetMember // nil: this instance is alone
 
 	sources    []TokenSource
 	proofs     *proofs
@@ -64,12 +64,12 @@ func New(cfg Config) (*Verifier, error) {
 		return nil, fmt.Errorf("persauth: %w", err)
 	}
 	v := &Verifier{
-		expect:     cfg.expectation(),
+		policy:     cfg.claimPolicy(),
 		tree:       tree,
 		keys:       keys,
 		clocks:     clocks,
-		seen:       cache.NewTable(cfg.CacheTokens, (*remembered).token),
-		headers:    cache.NewBounded[*jose.Header](rememberedHeaders),
+		tokens:     cache.NewTable(cfg.CacheTokens, (*cachedToken).token),
+		headers:    cache.NewBounded[*jose.Header](cachedHeaders),
 		revocation: cfg.Revocation,
 		denied:     denied,
 		fleet:      fleet,
@@ -81,7 +81,7 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	if pers != nil && !cfg.Offline {
 		v.introspector = newIntrospector(pers, &cfg, v)
-		v.strangers = cfg.UnknownKeyCallsPerHour != NoCalls
+		v.asksUnknownKeys = cfg.UnknownKeyCallsPerHour != NoCalls
 	}
 	return v, nil
 }
@@ -114,7 +114,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 func (v *Verifier) VerifyWithoutProof(ctx context.Context, token string) (*Claims, error) {
 	now := v.clock()
 	keys := v.keys.Held(now)
-	r := v.recall(token, keys, now)
+	r := v.lookup(token, keys, now)
 	if r != nil && v.fresh(r, now) {
 		return &r.claims, nil
 	}
@@ -122,7 +122,7 @@ func (v *Verifier) VerifyWithoutProof(ctx context.Context, token string) (*Claim
 }
 
 // verify answers for a token, of which r is remembered. r and keys may be nil.
-func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys *keyring.Set, now clock.Instant) (*Claims, error) {
+func (v *Verifier) verify(ctx context.Context, token string, r *cachedToken, keys *keyring.Set, now clock.Instant) (*Claims, error) {
 	if r != nil {
 		return v.verifyCached(ctx, r, now)
 	}
@@ -133,7 +133,7 @@ func (v *Verifier) verify(ctx context.Context, token string, r *remembered, keys
 
 // verifyCached decides on a token that was verified before. Its key and the deny list
 // were looked at; what is left is how old the verdict of PERS on it is.
-func (v *Verifier) verifyCached(ctx context.Context, r *remembered, now clock.Instant) (*Claims, error) {
+func (v *Verifier) verifyCached(ctx context.Context, r *cachedToken, now clock.Instant) (*Claims, error) {
 	behind := v.fleet.behind(now)
 	step := v.revocation.step(&r.claims, behind, now)
 	if step != useToken && v.refusesBehind(now) {
@@ -157,7 +157,7 @@ func (v *Verifier) verifyCached(ctx context.Context, r *remembered, now clock.In
 
 // verifyUncached decides on a token: by the keys where that is possible, and by the
 // answer of PERS where it is needed. vouched: PERS has accepted the token before.
-func (v *Verifier) verifyUncached(ctx context.Context, t *parsed, keys *keyring.Set, now clock.Instant, vouched bool) (*Claims, error) {
+func (v *Verifier) verifyUncached(ctx context.Context, t *parsedToken, keys *keyring.Set, now clock.Instant, vouched bool) (*Claims, error) {
 	l := v.local(ctx, t, keys, now)
 	if l.decision == refused {
 		return nil, l.err
@@ -165,9 +165,9 @@ func (v *Verifier) verifyUncached(ctx context.Context, t *parsed, keys *keyring.
 	if l.decision == accepted && v.refusesBehind(now) {
 		return nil, withKeyID(errBehind(), t.header.Kid)
 	}
-	r := v.record(t, l)
+	r := v.toCache(t, l)
 	if l.decision == accepted && !v.mustAsk(r) {
-		v.seen.Put(r)
+		v.tokens.Put(r)
 		return &r.claims, nil
 	}
 	since := v.oldestVerdict(r, v.fleet.behind(now), now)
@@ -182,21 +182,21 @@ func (v *Verifier) verifyUncached(ctx context.Context, t *parsed, keys *keyring.
 
 // byLateKeys verifies a token, whose key was unknown, by a key set that came too
 // late to wait for it. It returns nil where that does not decide.
-func (v *Verifier) byLateKeys(t *parsed, l localResult) *Claims {
+func (v *Verifier) byLateKeys(t *parsedToken, l localResult) *Claims {
 	now, keys := v.clock(), v.keys.Latest()
 	if keys == l.keys || !v.keys.Usable(keys, now) {
 		return nil
 	}
 	key, err := t.verifiedBy(keys)
-	if err != nil || v.check(t, now) != nil {
+	if err != nil || v.checkClaims(t, now) != nil {
 		return nil
 	}
 	l.keys, l.key = keys, key
-	r := v.record(t, l)
+	r := v.toCache(t, l)
 	if v.mustAsk(r) {
 		return nil
 	}
-	v.seen.Put(r)
+	v.tokens.Put(r)
 	return &r.claims
 }
 
@@ -225,7 +225,7 @@ type localResult struct {
 
 // purpose is why PERS is asked about the token. A flood of unknown keys must not keep
 // a token that PERS has vouched for from being checked.
-func (l *localResult) purpose(t *parsed, vouched bool) purpose {
+func (l *localResult) purpose(t *parsedToken, vouched bool) purpose {
 	switch {
 	case l.decision == accepted || vouched:
 		return forRevocation
@@ -237,16 +237,16 @@ func (l *localResult) purpose(t *parsed, vouched bool) purpose {
 
 // local decides on a token without an answer of PERS about it: form and header, key
 // and signature, claims and rules.
-func (v *Verifier) local(ctx context.Context, t *parsed, keys *keyring.Set, now clock.Instant) (l localResult) {
+func (v *Verifier) local(ctx context.Context, t *parsedToken, keys *keyring.Set, now clock.Instant) (l localResult) {
 	v.fleet.begin()
 	l.keys, l.denied = keys, v.denied.version.Load()
 	if l.err = v.read(t); l.err != nil {
 		return l
 	}
-	if t.claims.glance(t.payload, v.tree, now, v.expect) {
+	if t.claims.peekExpiry(t.payload, v.tree, now, v.policy) {
 		// Most bad tokens are good ones that have expired. Refusing them costs
 		// no look at the signature, though nobody vouches for the claims yet.
-		l.err = v.check(t, now)
+		l.err = v.checkClaims(t, now)
 		return l
 	}
 	if now, l.err = v.settleKeys(ctx, t, &l, now); l.err != nil {
@@ -259,9 +259,9 @@ func (v *Verifier) local(ctx context.Context, t *parsed, keys *keyring.Set, now 
 }
 
 // judged applies the rules for claims, where the signature held.
-func (v *Verifier) judged(t *parsed, l localResult, now clock.Instant) localResult {
+func (v *Verifier) judged(t *parsedToken, l localResult, now clock.Instant) localResult {
 	if l.err == nil {
-		l.err = v.check(t, now)
+		l.err = v.checkClaims(t, now)
 	}
 	if l.err == nil {
 		l.decision = accepted
@@ -270,7 +270,7 @@ func (v *Verifier) judged(t *parsed, l localResult, now clock.Instant) localResu
 }
 
 // settleKeys waits for PERS, shortly, where the keys are a seed that is too old.
-func (v *Verifier) settleKeys(ctx context.Context, t *parsed, l *localResult, now clock.Instant) (clock.Instant, error) {
+func (v *Verifier) settleKeys(ctx context.Context, t *parsedToken, l *localResult, now clock.Instant) (clock.Instant, error) {
 	if l.keys == nil || !l.keys.Outdated {
 		return now, nil
 	}
@@ -284,11 +284,11 @@ func (v *Verifier) settleKeys(ctx context.Context, t *parsed, l *localResult, no
 }
 
 // withoutKey goes on with a token whose key is not among those that are held.
-func (v *Verifier) withoutKey(ctx context.Context, t *parsed, l localResult, now clock.Instant) localResult {
+func (v *Verifier) withoutKey(ctx context.Context, t *parsedToken, l localResult, now clock.Instant) localResult {
 	// What follows costs a request to PERS, so what can be refused for free is
 	// refused first, on the word of claims that nobody vouches for.
 	unknown := l.err
-	if l.err = v.check(t, now); l.err != nil {
+	if l.err = v.checkClaims(t, now); l.err != nil {
 		return l
 	}
 	if l.deadline.IsZero() {
@@ -296,9 +296,9 @@ func (v *Verifier) withoutKey(ctx context.Context, t *parsed, l localResult, now
 	}
 	l.key, l.keys, l.err = v.findKey(ctx, t, l.keys, unknown, l.deadline)
 	now = v.clock()
-	if (v.strangers && l.keys != nil || t.header.Algorithm == nil) &&
+	if (v.asksUnknownKeys && l.keys != nil || t.header.Algorithm == nil) &&
 		(errors.Is(l.err, ErrUnknownKey) || errors.Is(l.err, ErrUnavailable)) {
-		if err := v.check(t, now); err != nil { // time has passed
+		if err := v.checkClaims(t, now); err != nil { // time has passed
 			l.err = err
 			return l
 		}
@@ -368,39 +368,39 @@ func (v *Verifier) Close() {
 
 func (v *Verifier) clock() clock.Instant { return v.clocks.Instant() }
 
-// parsed is a token in its parts, none of them verified. It comes from a pool
+// parsedToken is a token in its parts, none of them verified. It comes from a pool
 // with room for all that is decoded on the way, and goes back to it: nothing in
 // it may be used after release.
-type parsed struct {
+type parsedToken struct {
 	jose.Segments
 	token   string
 	header  *jose.Header
 	known   bool // the header is already remembered
 	payload []byte
 	sig     []byte
-	claims  candidate
+	claims  parsedClaims
 
 	// room takes the signature, the payload and the signing input. It is empty,
 	// and grows with the longest token that it was for.
 	room []byte
 }
 
-var parsedPool = sync.Pool{New: func() any { return new(parsed) }}
+var parsedPool = sync.Pool{New: func() any { return new(parsedToken) }}
 
-func (v *Verifier) take(token string) *parsed {
-	t := parsedPool.Get().(*parsed)
+func (v *Verifier) take(token string) *parsedToken {
+	t := parsedPool.Get().(*parsedToken)
 	t.token = token
 	return t
 }
 
-func (t *parsed) release() {
+func (t *parsedToken) release() {
 	t.Segments, t.token, t.header, t.known = jose.Segments{}, "", nil, false
-	t.payload, t.sig, t.claims = nil, nil, candidate{lists: t.claims.lists}
+	t.payload, t.sig, t.claims = nil, nil, parsedClaims{lists: t.claims.lists}
 	parsedPool.Put(t)
 }
 
 // read takes the token apart and applies all rules that need no key.
-func (v *Verifier) read(t *parsed) (err error) {
+func (v *Verifier) read(t *parsedToken) (err error) {
 	if err := jose.CheckSize(t.token); err != nil {
 		return joseErr(err)
 	}
@@ -412,7 +412,7 @@ func (v *Verifier) read(t *parsed) (err error) {
 		if t.header, err = jose.DecodeHeader(t.Segments.Header); err != nil {
 			return joseErr(err)
 		}
-		if err := firstFailure(headerRules, t.header, v.expect); err != nil {
+		if err := firstFailure(headerRules, t.header, v.policy); err != nil {
 			return withKeyID(err, t.header.Kid)
 		}
 	}
@@ -420,7 +420,7 @@ func (v *Verifier) read(t *parsed) (err error) {
 }
 
 // decode undoes the base64url of the signature and of the payload.
-func (t *parsed) decode() (err error) {
+func (t *parsedToken) decode() (err error) {
 	if t.sig, err = jose.DecodeSegment(t.room, t.Signature, "signature"); err != nil {
 		return err
 	}
@@ -429,13 +429,13 @@ func (t *parsed) decode() (err error) {
 }
 
 // input returns the signing input, in a form that the standard library takes.
-func (t *parsed) input() []byte {
+func (t *parsedToken) input() []byte {
 	return append(t.payload[len(t.payload):], t.SigningInput...)
 }
 
 // verifiedBy finds the key of the set, which may be nil, that signed t. The error is
 // ErrUnknownKey when the set has no key that the token can mean.
-func (t *parsed) verifiedBy(keys *keyring.Set) (*jose.Key, error) {
+func (t *parsedToken) verifiedBy(keys *keyring.Set) (*jose.Key, error) {
 	if keys == nil {
 		return nil, withKeyID(&Error{Check: "key", Want: "a key set", Got: "none yet", Err: ErrUnknownKey}, t.header.Kid)
 	}
@@ -445,7 +445,7 @@ func (t *parsed) verifiedBy(keys *keyring.Set) (*jose.Key, error) {
 
 // findKey looks for a key that is not at hand: in the key set of PERS as it is
 // now. unknown is returned where it is not there either.
-func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keyring.Set, unknown error, deadline time.Time) (*jose.Key, *keyring.Set, error) {
+func (v *Verifier) findKey(ctx context.Context, t *parsedToken, keys *keyring.Set, unknown error, deadline time.Time) (*jose.Key, *keyring.Set, error) {
 	if t.header.Algorithm == nil {
 		return nil, keys, unknown // no key set will ever have it
 	}
@@ -454,7 +454,7 @@ func (v *Verifier) findKey(ctx context.Context, t *parsed, keys *keyring.Set, un
 	for i := range 2 {
 		until := deadline
 		switch {
-		case v.strangers && keys != nil:
+		case v.asksUnknownKeys && keys != nil:
 			// Half of the time is for the verdict that is asked for after this. The
 			// refresh goes on, and its key counts also when it comes later.
 			until = deadline.Add(-v.keys.Timeout() / 2)
@@ -485,15 +485,15 @@ func (v *Verifier) renewUntil(ctx context.Context, keys *keyring.Set, until time
 	return newer, keysErr(ctx, err)
 }
 
-// check reads the claims into t and applies every rule to them.
-func (v *Verifier) check(t *parsed, now clock.Instant) error {
+// checkClaims reads the claims into t and applies every rule to them.
+func (v *Verifier) checkClaims(t *parsedToken, now clock.Instant) error {
 	err := t.claims.decode(t.payload, v.tree, now)
 	if err == nil {
 		rules := claimRules
 		if t.claims.wrong == nil {
 			rules = valueRules
 		}
-		err = allFailures(rules, &t.claims, v.expect)
+		err = allFailures(rules, &t.claims, v.policy)
 	}
 	if err == nil && v.denied.version.Load() > 0 {
 		if names := t.deniedNames(); v.denied.has(&names, t.claims.issuedAt, now) {

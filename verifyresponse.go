@@ -63,7 +63,7 @@ func (i *introspector) validate(body []byte, own *Claims, namesTenant bool) erro
 // comparePayload holds the claims of a payload against the token's own, and
 // returns which of all claims it has.
 func (c *Claims) comparePayload(payload jsontext.Value, tree []strictjson.Member) (there map[claimField]bool, err error) {
-	var theirs candidate
+	var theirs parsedClaims
 	if err := theirs.decode(payload, tree, 0); err != nil {
 		return nil, mismatch("the token's payload", "something else")
 	}

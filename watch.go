@@ -54,7 +54,7 @@ func (v *Verifier) ended(w *watched, now clock.Instant) error {
 	if c.header != nil {
 		kid = c.header.Kid
 	}
-	if end := c.end(v.expect); now >= end {
+	if end := c.end(v.policy); now >= end {
 		return withKeyID(&Error{Check: "exp", Want: "a token that has not expired", Got: c.expiresAt.String(), Err: ErrExpired}, kid)
 	}
 	if c.key != nil && c.key.Retired.Load() {

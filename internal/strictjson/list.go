@@ -39,7 +39,7 @@ func AppendStrings(list, v []byte) ([]byte, bool) {
 	if v[0] != '[' {
 		return list, false
 	}
-	if longer, ok := appendPlainTexts(list, v); ok {
+	if longer, ok := appendFastStrings(list, v); ok {
 		return longer, true
 	}
 	var values []jsontext.Value

@@ -49,16 +49,16 @@ func shallowObject(raw []byte) error {
 // decoders are JSON decoders with the memory that they grew.
 var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
-// nothing is what a decoder reads while it is not used, so that it keeps nothing
+// idleInput is what a decoder reads while it is not used, so that it keeps nothing
 // else alive.
-var nothing = new(bytes.Buffer)
+var idleInput = new(bytes.Buffer)
 
 // Read lets read decode all of raw, which is one JSON value.
 func Read(raw []byte, read func(*jsontext.Decoder) error, options ...jsontext.Options) error {
 	dec := decoders.Get().(*jsontext.Decoder)
 	defer decoders.Put(dec)
 	dec.Reset(bytes.NewBuffer(raw), options...)
-	defer dec.Reset(nothing)
+	defer dec.Reset(idleInput)
 	if err := read(dec); err != nil {
 		return err
 	}

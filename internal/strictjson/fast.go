@@ -6,14 +6,14 @@ package strictjson
 // file may give up at any byte, and must never take what the library would not.
 
 const (
-	// plainNames is how many members that nobody asks for an object may have
+	// fastNames is how many members that nobody asks for an object may have
 	// here: each name is compared to all before it.
-	plainNames = 32
-	plainDepth = 4
+	fastNames = 32
+	fastDepth = 4
 )
 
-// plainText are the bytes that a string here may have.
-var plainText = func() (plain [256]bool) {
+// fastText are the bytes that a string here may have.
+var fastText = func() (plain [256]bool) {
 	for c := byte(' '); c < 0x80; c++ {
 		plain[c] = c != '"' && c != '\\'
 	}
@@ -23,31 +23,31 @@ var plainText = func() (plain [256]bool) {
 // The functions below are given a text and the place where something should begin.
 // They return the place behind it; or false, and then the place means nothing.
 
-// ReadPlain is ReadTree by the short way. It reports false where it gave up, and may
+// ReadFast is ReadTree by the short way. It reports false where it gave up, and may
 // have told something by then.
-func ReadPlain(text []byte, tree []Member, to Receiver) bool {
-	c := plainWalk{to}
-	end, ok := c.plainObject(text, 0, tree, plainDepth)
+func ReadFast(text []byte, tree []Member, to Receiver) bool {
+	c := fastWalk{to}
+	end, ok := c.fastObject(text, 0, tree, fastDepth)
 	return ok && end == len(text)
 }
 
-type plainWalk struct{ to Receiver }
+type fastWalk struct{ to Receiver }
 
 // byteIs reports whether the byte at i is b.
 func byteIs(text []byte, i int, b byte) bool { return i < len(text) && text[i] == b }
 
-// plainObject walks an object beside the tree of names.
-func (c plainWalk) plainObject(text []byte, i int, tree []Member, depth int) (end int, ok bool) {
+// fastObject walks an object beside the tree of names.
+func (c fastWalk) fastObject(text []byte, i int, tree []Member, depth int) (end int, ok bool) {
 	if depth == 0 || !byteIs(text, i, '{') {
 		return i, false
 	}
 	if byteIs(text, i+1, '}') {
 		return i + 2, true
 	}
-	var names plainSet
+	var names fastNameSet
 	for {
 		start := i + 1 // behind the brace, or the comma
-		if i, ok = plainString(text, start); !ok {
+		if i, ok = fastString(text, start); !ok {
 			return i, false
 		}
 		name := text[start+1 : i-1]
@@ -55,7 +55,7 @@ func (c plainWalk) plainObject(text []byte, i int, tree []Member, depth int) (en
 		if !names.add(name, m) || !byteIs(text, i, ':') {
 			return i, false
 		}
-		if i, ok = c.plainMember(text, i+1, m, depth); !ok {
+		if i, ok = c.fastMember(text, i+1, m, depth); !ok {
 			return i, false
 		}
 		if byteIs(text, i, '}') {
@@ -67,22 +67,22 @@ func (c plainWalk) plainObject(text []byte, i int, tree []Member, depth int) (en
 	}
 }
 
-// plainSet is the names of the members of an object so far.
-type plainSet struct {
+// fastNameSet is the names of the members of an object so far.
+type fastNameSet struct {
 	asked  uint64 // those that somebody asks for, by their place
-	others [plainNames][]byte
+	others [fastNames][]byte
 	n      int // of others
 }
 
 // add reports false where the name is in the set already, or has no room in it.
 // m is nil for a name that nobody asks for.
-func (s *plainSet) add(name []byte, m *Member) bool {
+func (s *fastNameSet) add(name []byte, m *Member) bool {
 	if m != nil {
 		before := s.asked
 		s.asked |= 1 << m.place
 		return s.asked != before
 	}
-	if s.n == plainNames {
+	if s.n == fastNames {
 		return false
 	}
 	for _, before := range s.others[:s.n] {
@@ -95,15 +95,15 @@ func (s *plainSet) add(name []byte, m *Member) bool {
 	return true
 }
 
-// plainMember reads the value of a member; m is nil for one that nobody asks for.
-func (c plainWalk) plainMember(text []byte, i int, m *Member, depth int) (end int, ok bool) {
+// fastMember reads the value of a member; m is nil for one that nobody asks for.
+func (c fastWalk) fastMember(text []byte, i int, m *Member, depth int) (end int, ok bool) {
 	if m != nil && m.Inner != nil && byteIs(text, i, '{') {
-		if end, ok = c.plainObject(text, i, m.Inner, depth-1); ok {
+		if end, ok = c.fastObject(text, i, m.Inner, depth-1); ok {
 			c.to.Object(m)
 		}
 		return end, ok
 	}
-	switch end, ok = c.plainValue(text, i, depth); {
+	switch end, ok = c.fastValue(text, i, depth); {
 	case !ok || m == nil:
 	case text[i] == '"' && m.Inner == nil:
 		c.to.Text(m.Field, text[i+1:end-1])
@@ -113,20 +113,20 @@ func (c plainWalk) plainMember(text []byte, i int, m *Member, depth int) (end in
 	return end, ok
 }
 
-// plainValue finds the end of a value.
-func (c plainWalk) plainValue(text []byte, i int, depth int) (end int, ok bool) {
+// fastValue finds the end of a value.
+func (c fastWalk) fastValue(text []byte, i int, depth int) (end int, ok bool) {
 	if i >= len(text) {
 		return i, false
 	}
 	switch b := text[i]; {
 	case b == '"':
-		return plainString(text, i)
+		return fastString(text, i)
 	case b == '{':
-		return c.plainObject(text, i, nil, depth-1)
+		return c.fastObject(text, i, nil, depth-1)
 	case b == '[':
-		return c.plainArray(text, i, depth-1)
+		return c.fastArray(text, i, depth-1)
 	case b == '-' || b >= '0' && b <= '9':
-		return plainInteger(text, i)
+		return fastInteger(text, i)
 	}
 	for _, word := range []string{"true", "false", "null"} {
 		if end := i + len(word); end <= len(text) && string(text[i:end]) == word {
@@ -136,7 +136,7 @@ func (c plainWalk) plainValue(text []byte, i int, depth int) (end int, ok bool) 
 	return i, false
 }
 
-func (c plainWalk) plainArray(text []byte, i int, depth int) (end int, ok bool) {
+func (c fastWalk) fastArray(text []byte, i int, depth int) (end int, ok bool) {
 	if depth == 0 {
 		return i, false
 	}
@@ -144,7 +144,7 @@ func (c plainWalk) plainArray(text []byte, i int, depth int) (end int, ok bool) 
 		return i + 2, true
 	}
 	for {
-		if i, ok = c.plainValue(text, i+1, depth); !ok {
+		if i, ok = c.fastValue(text, i+1, depth); !ok {
 			return i, false
 		}
 		if byteIs(text, i, ']') {
@@ -156,19 +156,19 @@ func (c plainWalk) plainArray(text []byte, i int, depth int) (end int, ok bool) 
 	}
 }
 
-// plainString finds the end of a string of printable ASCII without escapes.
-func plainString(text []byte, i int) (end int, ok bool) {
+// fastString finds the end of a string of printable ASCII without escapes.
+func fastString(text []byte, i int) (end int, ok bool) {
 	if !byteIs(text, i, '"') {
 		return i, false
 	}
-	for i++; i < len(text) && plainText[text[i]]; i++ {
+	for i++; i < len(text) && fastText[text[i]]; i++ {
 	}
 	return i + 1, byteIs(text, i, '"')
 }
 
-// plainInteger finds the end of an integer without leading zeros. A fraction or an
+// fastInteger finds the end of an integer without leading zeros. A fraction or an
 // exponent after it is found by whoever looks for what must follow a value.
-func plainInteger(text []byte, i int) (end int, ok bool) {
+func fastInteger(text []byte, i int) (end int, ok bool) {
 	if text[i] == '-' {
 		i++
 	}
@@ -177,11 +177,11 @@ func plainInteger(text []byte, i int) (end int, ok bool) {
 	return end, end == i+1 || end > i && text[i] != '0'
 }
 
-// appendPlainTexts adds an array of strings to a list, or reports false.
-func appendPlainTexts(list, text []byte) ([]byte, bool) {
+// appendFastStrings adds an array of strings to a list, or reports false.
+func appendFastStrings(list, text []byte) ([]byte, bool) {
 	for i := 0; ; {
 		start := i + 1 // behind the bracket, or the comma
-		end, ok := plainString(text, start)
+		end, ok := fastString(text, start)
 		if !ok {
 			return nil, false
 		}
