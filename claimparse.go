@@ -40,7 +40,7 @@ func (c *parsedClaims) expired(e *claimPolicy) bool {
 	return c.expiresAt != clock.None && c.now >= c.expiresAt.Add(e.leeway)
 }
 
-// decode reads claims, unless a glance at them was enough. The error says that
+// decode reads claims, unless peekExpiry read them. The error says that
 // the payload is not a strict JSON object; claims of the wrong form are noted in
 // the parsedClaims.
 func (c *parsedClaims) decode(payload []byte, tree []strictjson.Member, now clock.Instant) error {

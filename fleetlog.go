@@ -179,9 +179,9 @@ func publishInFleet(ctx context.Context, f Fleet, r Revocation, revoked bool) er
 	if err != nil {
 		return err
 	}
-	v := &Verifier{expect: cfg.expectation(), tree: tree, headers: cache.NewBounded[*jose.Header](1), clocks: clock.New(nil)}
+	v := &Verifier{policy: cfg.claimPolicy(), tree: tree, headers: cache.NewBounded[*jose.Header](1), clocks: clock.New(nil)}
 	now := v.clock()
-	before, until := clock.Never, min(v.revokedUntil(r, now).Add(v.expect.leeway), now.Add(longestEntry))
+	before, until := clock.Never, min(v.revokedUntil(r, now).Add(v.policy.leeway), now.Add(longestEntry))
 	switch {
 	case !r.IssuedBefore.IsZero():
 		before = clock.Of(r.IssuedBefore)
