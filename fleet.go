@@ -95,6 +95,11 @@ const (
 	BehindAsks WhenBehind = iota
 	// BehindRefuses refuses with [ErrUnavailable].
 	BehindRefuses
+	// InsecureBehindAccepts goes on as an instance does that is alone: what the
+	// fleet revoked meanwhile is accepted there until it expires, or PERS is
+	// asked for another reason. It is for large fleets with short tokens, for
+	// which the calls of PERS would not do.
+	InsecureBehindAccepts
 )
 
 const (
@@ -273,7 +278,7 @@ func (p FleetPolicy) check() error {
 	if p.MaxLag < time.Second || p.MaxLag > longestMaxLag {
 		wrong = append(wrong, errors.New("Fleet: MaxLag is not between 1s and 10m"))
 	}
-	if p.WhenBehind < BehindAsks || p.WhenBehind > BehindRefuses {
+	if p.WhenBehind < BehindAsks || p.WhenBehind > InsecureBehindAccepts {
 		wrong = append(wrong, errors.New("Fleet: WhenBehind is none of the choices"))
 	}
 	if p.CallsPerHour < 60 || p.CallsPerHour > mostFleetCalls {

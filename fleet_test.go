@@ -206,6 +206,17 @@ func TestFleetBehind(t *testing.T) {
 		f.fleet.Heal()
 		settle()
 	})
+	inBubble(t, "accepts", func(t *testing.T) {
+		f := newConvoy(t, 1, persauth.FleetPolicy{WhenBehind: persauth.InsecureBehindAccepts})
+		token := f.token()
+		f.accepts(token)
+		f.fleet.SetDown(true)
+		time.Sleep(10 * time.Minute)
+		f.accepts(token)
+		f.accepts(f.token())
+		require.Zero(t, f.pers.Count(persauthtest.EndpointVerify))
+		require.GreaterOrEqual(t, f.v[0].Status().Fleet.LagSeconds, 500.0)
+	})
 	inBubble(t, "has nobody to ask", func(t *testing.T) {
 		f := newConvoy(t, 1, persauth.FleetPolicy{})
 		v := f.iss.Verifier(func(cfg *persauth.Config) { cfg.Fleet = f.fleet.Instance(0) })

@@ -98,7 +98,7 @@ func (m *fleetMember) behind(now clock.Instant) bool {
 		return false
 	}
 	at := clock.Instant(m.behindAt.Load())
-	if at == clock.Never { // nobody has asked for anything yet
+	if at == clock.Never || m.policy.WhenBehind == InsecureBehindAccepts { // never: nobody has asked for anything yet
 		return false
 	}
 	// A clock that was put back must not keep old knowledge young.

@@ -20,9 +20,13 @@ const (
 
 // fleetStore is the content of the store. All of it is guarded by the fleet's mu.
 type fleetStore struct {
-	epoch   int64 // of the log
-	log     []storedEntry
-	seen    map[int]time.Time              // instances, by their last heartbeat
+	epoch int64 // of the log
+	log   []storedEntry
+	seen  map[int]time.Time // instances, by their last heartbeat
+
+	count, countedOf int // the instances that run, and of how many that are known
+	counted          time.Time
+
 	cells   map[persauth.CallPurpose]*cell // "": of all purposes
 	grants  []leaseGrant                   // of the last minute
 	paused  time.Time
@@ -136,7 +140,15 @@ func (s *fleetStore) place(after persauth.LogPosition) (number int, follows bool
 	return number, number == 0 || parts[2] == strconv.FormatInt(s.log[number-1].id, 10)
 }
 
+// aliveFor is how long a count of the instances is good: they are many, and each
+// asks once a second.
+const aliveFor = 500 * time.Millisecond
+
 func (f *Fleet) alive() (n int) {
+	if age := f.now().Sub(f.counted); age >= 0 && age < aliveFor && f.countedOf == len(f.seen) {
+		return f.count
+	}
+	defer func() { f.count, f.counted, f.countedOf = max(n, 1), f.now(), len(f.seen) }()
 	for id, at := range f.seen {
 		switch age := f.now().Sub(at); {
 		case age <= memberAlive:

@@ -31,7 +31,7 @@ type fleetConfig struct {
 	Name           string   `yaml:"name"`
 	Cluster        bool     `yaml:"cluster"`
 	MaxLag         duration `yaml:"maxLag"`
-	WhenBehind     string   `yaml:"whenBehind"` // ask or refuse
+	WhenBehind     string   `yaml:"whenBehind"` // ask, refuse or insecure-accept
 	LocalProofs    bool     `yaml:"localProofs"`
 	CallsPerHour   int      `yaml:"callsPerHour"`
 	Instances      int      `yaml:"instances"`
@@ -40,7 +40,7 @@ type fleetConfig struct {
 
 func (c *fleetConfig) check(f *faults) {
 	if c.WhenBehind != "" {
-		f.word("fleet.whenBehind", "fleet.whenBehind", c.WhenBehind, "ask", "refuse")
+		f.word("fleet.whenBehind", "fleet.whenBehind", c.WhenBehind, "ask", "refuse", "insecure-accept")
 	}
 }
 
@@ -59,8 +59,11 @@ func (c *fleetConfig) options(getenv func(string) string) (fleet.Options, error)
 		MaxLag: time.Duration(c.MaxLag), LocalProofs: c.LocalProofs, CallsPerHour: c.CallsPerHour,
 		Instances: c.Instances, Patience: time.Duration(c.Patience),
 	}}
-	if c.WhenBehind == "refuse" {
+	switch c.WhenBehind {
+	case "refuse":
 		o.Policy.WhenBehind = persauth.BehindRefuses
+	case "insecure-accept":
+		o.Policy.WhenBehind = persauth.InsecureBehindAccepts
 	}
 	if o.URL == "" {
 		o.URL = getenv(envFleetURL)
