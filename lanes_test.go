@@ -273,6 +273,7 @@ func TestRefusedTokensAmongGoodOnes(t *testing.T) {
 			} else {
 				refuses(t, v, pers.yearly(), persauth.ErrUnavailable)
 			}
+			assert.True(t, v.Status().Remote.Revocation.Answering)
 		}
 		assert.Equal(t, 30, asked)
 		assert.Equal(t, "closed", v.Status().Remote.Revocation.Breaker)
