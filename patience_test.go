@@ -77,6 +77,28 @@ func TestTimeoutBoundsAllThatACallerWaits(t *testing.T) {
 	}
 }
 
+// Who waited for keys, and so comes late to the question about the token, takes an
+// answer that was asked for meanwhile: many who wait together ask once.
+func TestAnswerOfThoseWhoCameBefore(t *testing.T) {
+	inLab(t, func(t *testing.T, pers lab) {
+		v := pers.warm(func(cfg *persauth.Config) { cfg.Timeout = 8 * time.Second })
+		token := pers.stranger()
+		pers.Fault(persauthtest.EndpointKeys, persauthtest.Hanging)
+		var callers sync.WaitGroup
+		for range 4 { // they ask after 4, 5, 6 and 7 seconds
+			callers.Go(func() { accepts(t, v, token) })
+			time.Sleep(time.Second)
+		}
+		callers.Wait()
+		assert.Equal(t, 1, pers.asked())
+		start := time.Now()
+		_, err := v.VerifyLive(t.Context(), token)
+		require.NoError(t, err)
+		assert.Equal(t, 2, pers.asked())
+		assert.LessOrEqual(t, time.Since(start), 4*time.Second)
+	})
+}
+
 // A known key whose verdict is due twice over: the one who comes late waits for the
 // call that is under way and for the next, and not for longer than the timeout.
 func TestTimeoutBoundsTheNextCallToo(t *testing.T) {
