@@ -96,7 +96,7 @@ type CallStatus struct {
 	PausedUntil time.Time `json:"pausedUntil,omitzero"`
 	// RateLimited is true when the last call got a 429: the calls that PERS allows
 	// to the project key are used up, by this service, by another of the tenant,
-	// or by somebody else who knows the key.
+	// or by a stranger who knows the key.
 	RateLimited bool `json:"rateLimited"`
 	// LastError says why the last call found no answer.
 	LastError string `json:"lastError,omitempty"`

@@ -44,7 +44,7 @@ func (i *introspector) validate(body []byte, own *Claims, namesTenant bool) erro
 	}
 	named := v.TenantID != nil && *v.TenantID != ""
 	if named && *v.TenantID != own.TenantID() {
-		// The answer is not quoted: whoever wrote it knows the project key.
+		// The answer is not quoted: its writer knows the project key.
 		return mismatch("the token's own tenant", "another")
 	}
 	if v.Payload != nil && v.Payload.Kind() != 'n' {
