@@ -41,8 +41,8 @@ type Client struct {
 	// proof of it, and tokens that are not bound to it are refused with
 	// [ErrAnswer]. nil: tokens are bound to no key.
 	Key *Key
-	// InsecureAllowHTTP allows plain http to any host: whoever is on the way can
-	// read the tokens.
+	// InsecureAllowHTTP allows plain http to any host: anyone on the way can read
+	// the tokens.
 	InsecureAllowHTTP bool
 	// Now is the clock. Default [time.Now].
 	Now func() time.Time
@@ -97,7 +97,7 @@ func (c *Client) Exchange(ctx context.Context, request Request) (*Tokens, error)
 
 // InsecureUnauthenticatedSession gets a session that nobody has authenticated: a
 // tenant in "sandbox or trial mode" (allowJWTForUnauthenticatedUsers) creates a
-// user from raw login data, whoever sends them. Such a session proves nothing
+// user from raw login data, no matter who sends them. Such a session proves nothing
 // about who uses it. data is encoded as a JSON object.
 func (c *Client) InsecureUnauthenticatedSession(ctx context.Context, request Request, data map[string]any) (*Tokens, error) {
 	if data == nil {

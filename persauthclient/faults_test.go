@@ -343,7 +343,7 @@ func TestCancellation(t *testing.T) {
 	})
 }
 
-// A service that refuses every token makes one refresh in 30 s, whoever asks.
+// A service that refuses every token makes one refresh in 30 s, for all callers.
 func TestRenewIsBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, p pers) {
 		s := p.signedIn(t)

@@ -34,7 +34,7 @@ func checkPrivate(path string, info os.FileInfo) error {
 	case ok && int(stat.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to another user", path)
 	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("%s is open to others, mode %#o: whoever read it has the session, so sign in again, and remove it", path, info.Mode().Perm())
+		return fmt.Errorf("%s is open to others, mode %#o: anyone who read it has the session: remove it and sign in again", path, info.Mode().Perm())
 	}
 	return nil
 }

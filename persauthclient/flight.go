@@ -99,7 +99,7 @@ func (s *TokenSource) join(now time.Time, why reason) *flight {
 	return s.launch(func(ctx context.Context, f *flight) error { return s.refresh(ctx, f, why) }, true)
 }
 
-// launch begins a flight, detached from whoever asked for it. The caller holds mu.
+// launch begins a flight, detached from the caller. The caller holds mu.
 func (s *TokenSource) launch(do func(context.Context, *flight) error, refreshes bool) *flight {
 	f := &flight{refreshes: refreshes, early: make(chan struct{}), done: make(chan struct{})}
 	s.flight = f

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/persauth/persauth/internal/redact"
 )
 
 const (
@@ -128,10 +129,10 @@ func (k *Key) prove(method string, target *url.URL, hash, nonce string, now time
 		method = http.MethodGet // as in net/http
 	}
 	if strings.ContainsFunc(method, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-		return "", plainError("the method of the request is not one")
+		return "", redact.Text("the method of the request is not one")
 	}
 	if target.Scheme == "" || target.Host == "" {
-		return "", plainError("the request has no address")
+		return "", redact.Text("the request has no address")
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // it never fails
@@ -164,7 +165,7 @@ func (k *Key) prove(method string, target *url.URL, hash, nonce string, now time
 	proof = base64.RawURLEncoding.AppendEncode(proof, claims)
 	signature, err := k.sign(proof)
 	if err != nil {
-		return "", plainError("the key did not sign") // the text of a signer is foreign
+		return "", redact.Text("the key did not sign") // the text of a signer is foreign
 	}
 	proof = append(proof, '.')
 	proof = base64.RawURLEncoding.AppendEncode(proof, signature)

@@ -5,17 +5,15 @@ package persauthclient
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/persauth/persauth/internal/redact"
 )
 
 const (
@@ -63,7 +61,7 @@ func (c *Client) post(ctx context.Context, op, path string, body []byte, key *Ke
 
 func (c *Client) send(ctx context.Context, op, address string, body []byte, key *Key) (answer, error) {
 	fail := func(cause error) (answer, error) {
-		return answer{}, &Error{Op: op, Err: ErrUnavailable, Cause: sanitize(cause)}
+		return answer{}, &Error{Op: op, Err: ErrUnavailable, Cause: redact.Error(cause)}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
@@ -94,12 +92,9 @@ func (c *Client) send(ctx context.Context, op, address string, body []byte, key 
 		return fail(err)
 	}
 	defer response.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	switch {
-	case err != nil:
+	content, err := redact.ReadAll(response.Body, maxAnswer)
+	if err != nil {
 		return fail(err)
-	case len(content) > maxAnswer:
-		return fail(plainError(fmt.Sprintf("an answer of more than %d bytes", maxAnswer)))
 	}
 	return answer{response.StatusCode, response.Header, content, c.now()}, nil
 }
@@ -120,7 +115,7 @@ func (c *Client) keepNonce(h http.Header) bool {
 // at its end.
 func (c *Client) base() (string, error) {
 	if c.ProjectKey == "" || strings.ContainsFunc(c.ProjectKey, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", plainError("ProjectKey is empty, or has a character that no project key has: a line break from a file, perhaps")
+		return "", redact.Text("ProjectKey is empty, or has a character that no project key has: a line break from a file, perhaps")
 	}
 	address := c.BaseURL
 	if address == "" {
@@ -138,15 +133,15 @@ func parseBase(name, address string, allowHTTP bool) (*url.URL, error) {
 	base, err := url.Parse(address)
 	switch {
 	case err != nil:
-		return nil, plainError(name + " is not a URL") // the text may hold a password
+		return nil, redact.Text(name + " is not a URL") // the text may hold a password
 	case base.Scheme != "https" && base.Scheme != "http":
-		return nil, plainError(name + " must be https")
+		return nil, redact.Text(name + " must be https")
 	case base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
-		return nil, plainError(name + " must be of the form https://host")
+		return nil, redact.Text(name + " must be of the form https://host")
 	case strings.ContainsFunc(base.Host, func(r rune) bool { return r > '~' }):
-		return nil, plainError(name + " has a host that is not ASCII: write it as its xn-- name")
+		return nil, redact.Text(name + " has a host that is not ASCII: write it as its xn-- name")
 	case base.Scheme == "http" && !allowHTTP && !isLoopback(base.Hostname()):
-		return nil, plainError(name + " must be https: over plain http anyone on the way could read the token")
+		return nil, redact.Text(name + " must be https: over plain http anyone on the way could read the token")
 	}
 	return base, nil
 }
@@ -157,36 +152,6 @@ func isLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
-}
-
-// plainError is a text that this package wrote itself.
-type plainError string
-
-func (e plainError) Error() string { return string(e) }
-
-// sanitize drops from an error of the HTTP client whatever the peer could have
-// written into it: a peer knows the token and the project key.
-func sanitize(err error) error {
-	var own plainError
-	var network *net.OpError
-	var certificate *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &own):
-		return own
-	case errors.As(err, &network):
-		return network
-	case errors.As(err, &certificate):
-		return certificate
-	}
-	for _, known := range []error{context.DeadlineExceeded, context.Canceled, io.ErrUnexpectedEOF, io.EOF, http.ErrSchemeMismatch} {
-		if errors.Is(err, known) {
-			return known
-		}
-	}
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return plainError(fmt.Sprintf("the exchange broke off (%T)", err))
 }
 
 // retryAfter returns the Retry-After of an answer (RFC 9110 §10.2.3), or 0.

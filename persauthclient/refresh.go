@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+
+	"github.com/persauth/persauth/internal/redact"
 )
 
 // refresh brings a token that is fresher than the current one: from the store,
@@ -26,7 +28,7 @@ func (s *TokenSource) refresh(ctx context.Context, f *flight, why reason) error 
 	case inner != nil:
 		return inner
 	case found == nil && err == nil:
-		return storeError(plainError("it did not call change"))
+		return storeError(redact.Text("it did not call change"))
 	case found == nil:
 		return storeError(err)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Store keeps a session between the runs of a program, and for several programs
-// that share it. What it keeps is a secret: whoever reads it can act for the user.
+// that share it. What it keeps is a secret: anyone who reads it can act for the user.
 //
 // The stores here are [MemoryStore] and [FileStore].
 type Store interface {

@@ -1,6 +1,6 @@
 package persauthclient
 
-// Requests with a token: to whom, and what is tried again.
+// Requests with a token: where they go, and what is tried again.
 
 import (
 	"errors"
@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+
+	"github.com/persauth/persauth/internal/redact"
 )
 
 const (
@@ -31,8 +33,8 @@ type TransportConfig struct {
 	Origins []string
 	// Base sends the requests. nil: [http.DefaultTransport].
 	Base http.RoundTripper
-	// InsecureAllowHTTP allows plain http to any host: whoever is on the way can
-	// read the tokens.
+	// InsecureAllowHTTP allows plain http to any host: anyone on the way can read
+	// the tokens.
 	InsecureAllowHTTP bool
 }
 
@@ -74,7 +76,7 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 	for i, address := range cfg.Origins {
 		base, err := parseBase(fmt.Sprintf("Origins[%d]", i), address, cfg.InsecureAllowHTTP)
 		if err == nil && strings.Trim(base.Path, "/") != "" {
-			err = plainError(fmt.Sprintf("Origins[%d] has a path: an origin is https://host", i))
+			err = redact.Text(fmt.Sprintf("Origins[%d] has a path: an origin is https://host", i))
 		}
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("persauthclient: %w", err))

@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/persauth/persauth/internal/redact"
 	"github.com/persauth/persauth/persauthclient"
 	"github.com/spf13/cobra"
 )
@@ -275,15 +275,8 @@ func noAnswer(err error) error {
 		return own
 	}
 	var timeout net.Error
-	var network *net.OpError
-	var certificate *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &timeout) && timeout.Timeout():
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		return errors.New("no answer in time: see --max-time")
-	case errors.As(err, &network):
-		return network
-	case errors.As(err, &certificate):
-		return certificate
 	}
-	return errors.New("the answer broke off, or is not HTTP")
+	return redact.Error(err)
 }

@@ -24,7 +24,7 @@ const (
 
 	sessionHelp = `The session is kept in a file that only you can read (--session, or the variable
 PERSAUTH_SESSION; default persauth/session.json in your configuration folder).
-Several processes may use it at once. Whoever reads it can act for you.`
+Several processes may use it at once. Anyone who reads it can act for you.`
 )
 
 // sessionOptions are the flags of the commands that use a session.

@@ -302,7 +302,7 @@ func TestCurlRefused(t *testing.T) {
 		"not found":        {[]string{url + "/missing"}, exitValid, ""},
 		"not found, -f":    {[]string{"-f", url + "/missing"}, exitInvalid, "404"},
 		"no service":       {[]string{"http://127.0.0.1:1/x?secret"}, exitUnknown, "refused"},
-		"hostile":          {[]string{hostile.URL}, exitUnknown, "not HTTP"},
+		"hostile":          {[]string{hostile.URL}, exitUnknown, "broke off"},
 		"plain http":       {[]string{"http://api.example.com/x?secret"}, exitUsage, "the URL must be https"},
 		"not a URL":        {[]string{"secret"}, exitUsage, "not a URL"},
 		"a password":       {[]string{"https://user:secret@api.example.com"}, exitUsage, "not a URL"},
