@@ -156,6 +156,11 @@ func (v *Verifier) verifyLive(ctx context.Context, token string) (*Claims, error
 
 // fresh reports whether PERS need not be asked again about a remembered token.
 func (v *Verifier) fresh(r *cachedToken, now clock.Instant) bool {
+	return r.claims.checked == clock.None && v.fleet == nil || v.stillFresh(r, now)
+}
+
+// stillFresh is the part of fresh that takes a call.
+func (v *Verifier) stillFresh(r *cachedToken, now clock.Instant) bool {
 	behind := v.fleet.behind(now)
 	return r.claims.checked == clock.None && !behind || v.revocation.step(&r.claims, behind, now) == useToken
 }

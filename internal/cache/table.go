@@ -140,7 +140,10 @@ func (t *Table[E]) Get(token string) *E {
 	if held == nil {
 		return nil
 	}
-	r := t.in(held.current, hash, token)
+	var r *E
+	if in, free := t.find(held.current, hash, token); !free {
+		r = in.what.Load()
+	}
 	if r == nil {
 		if r = t.in(held.previous, hash, token); r != nil {
 			r = t.promote(s, hash, token)
