@@ -6,6 +6,7 @@ package persauth
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -98,7 +99,15 @@ func (v *Verifier) WriteError(w http.ResponseWriter, r *http.Request, err error)
 
 // write sends the refusal over HTTP.
 func (r Refusal) write(w http.ResponseWriter) {
-	h := w.Header()
+	maps.Copy(w.Header(), r.Header())
+	w.WriteHeader(r.Status)
+	_, _ = w.Write(r.Problem()) // a client that is gone needs no answer
+}
+
+// Header returns the headers of the answer over HTTP, for those who do not use
+// net/http's ResponseWriter.
+func (r Refusal) Header() http.Header {
+	h := http.Header{"Content-Type": {"application/problem+json"}, "Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}}
 	if r.Challenges != nil {
 		h["Www-Authenticate"] = r.Challenges
 	}
@@ -108,12 +117,13 @@ func (r Refusal) write(w http.ResponseWriter) {
 	if r.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.RetryAfter.Seconds()))))
 	}
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(r.Status)
-	p := problem{Type: "about:blank", Title: http.StatusText(r.Status), Status: r.Status, Detail: r.Detail}
-	_ = json.MarshalWrite(w, p) // a client that is gone needs no answer
+	return h
+}
+
+// Problem returns the body of the answer over HTTP: a problem (RFC 9457), as JSON.
+func (r Refusal) Problem() []byte {
+	body, _ := json.Marshal(problem{Type: "about:blank", Title: http.StatusText(r.Status), Status: r.Status, Detail: r.Detail})
+	return body
 }
 
 // explained returns the error code for a 401 (RFC 6750 §3.1, RFC 9449 §7.1), and

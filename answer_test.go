@@ -261,3 +261,25 @@ func TestCancelledRequest(t *testing.T) {
 		})
 	}
 }
+
+// A refusal for other servers than net/http's is what WriteError writes.
+func TestRefusalIsTheAnswer(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	v := iss.Verifier(func(cfg *persauth.Config) {
+		cfg.DPoP = persauth.DPoP{Origin: "https://shop.example", NonceSecret: make([]byte, 32)}
+	})
+	client := iss.DPoPClient("ES256")
+	token := iss.BoundToken(client, nil)
+	_, wantsNonce := v.VerifyCredentials(t.Context(), persauth.Credentials{Authorization: []string{"DPoP " + token},
+		Proofs: []string{client.Proof("GET", "https://shop.example/", token)}, Method: "GET", URL: "/"})
+	for _, err := range []error{persauth.ErrNoToken, persauth.ErrExpired, persauth.ErrForbidden, errors.New("broken"), wantsNonce,
+		&persauth.Error{Err: persauth.ErrUnavailable, RetryAfter: 1500 * time.Millisecond}} {
+		refusal := v.Refusal(err, []string{"DPoP " + token})
+		w := httptest.NewRecorder()
+		v.WriteError(w, newRequest(http.MethodGet, "/", "Authorization", "DPoP "+token), err)
+		assert.Equal(t, w.Code, refusal.Status)
+		assert.Equal(t, w.Header(), refusal.Header())
+		assert.Equal(t, w.Body.String(), string(refusal.Problem()))
+		assert.True(t, json.Valid(refusal.Problem()))
+	}
+}

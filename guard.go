@@ -267,18 +267,30 @@ func (v *Verifier) Require(guard Guard, more ...Guard) func(http.Handler) http.H
 	rule := AllOf(guard, more...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r, claims := v.authenticate(w, r)
-			if claims == nil {
-				return
+			if r, ok := v.Admit(w, r, rule); ok {
+				next.ServeHTTP(w, r)
 			}
-			if err := rule(r, claims); err != nil {
-				v.countRefused(err)
-				v.refuse(w, r, err)
-				return
-			}
-			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// Admit is [Verifier.Require] for middleware of other forms than net/http's. It returns
+// the request with the caller in its context, and true where every guard lets the
+// caller pass; without guards, where the caller is known. Otherwise it has answered the
+// request, which no handler may see then; the caller is in its context as far as it is
+// known, for an access log. It panics for a guard that is nil.
+func (v *Verifier) Admit(w http.ResponseWriter, r *http.Request, guards ...Guard) (*http.Request, bool) {
+	_ = mustBeGuards("Admit", guards)
+	known, claims := v.authenticate(w, r)
+	if claims == nil {
+		return r, false
+	}
+	if err := firstError(len(guards), func(i int) error { return guards[i](known, claims) }); err != nil {
+		v.countRefused(err)
+		v.refuse(w, known, err)
+		return known, false
+	}
+	return known, true
 }
 
 // guard applies a requirement to what the selector selects.

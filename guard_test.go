@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/persauth/persauth"
@@ -187,4 +188,39 @@ func TestTwoVerifiers(t *testing.T) {
 	handler = us.Middleware(them.Require(persauth.Tenant(persauth.Fixed("acme")))(callerOf))
 	assert.Equal(t, http.StatusOK,
 		serveRequest(handler, newRequest(http.MethodGet, "/", "Authorization", "Bearer "+ours.UserToken("acme"))).StatusCode)
+}
+
+// Admit is for middleware of other forms: it answers, or hands over the caller.
+func TestAdmit(t *testing.T) {
+	iss := persauthtest.NewIssuer(t)
+	v := iss.Verifier()
+	acme := persauth.TenantIs("acme").Guard()
+	for _, c := range []struct {
+		name, token string
+		guards      []persauth.Guard
+		status      int
+		known       bool
+	}{
+		{"good", iss.UserToken("acme"), []persauth.Guard{acme}, 200, true},
+		{"no guards", iss.UserToken("other"), nil, 200, true},
+		{"forbidden", iss.UserToken("other"), []persauth.Guard{acme}, 403, true},
+		{"one of two forbids", iss.UserToken("acme"), []persauth.Guard{acme, persauth.BusinessIs("shop").Guard()}, 403, true},
+		{"expired", iss.ExpiredToken(), []persauth.Guard{acme}, 401, false},
+		{"no token", "", nil, 401, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRequest(http.MethodGet, "/")
+			if c.token != "" {
+				r.Header.Set("Authorization", "Bearer "+c.token)
+			}
+			w := httptest.NewRecorder()
+			admitted, ok := v.Admit(w, r, c.guards...)
+			assert.Equal(t, c.status == 200, ok)
+			assert.Equal(t, c.status, w.Code) // a recorder's own is 200
+			assert.Equal(t, ok, w.Body.Len() == 0)
+			_, known := persauth.FromContext(admitted.Context())
+			assert.Equal(t, c.known, known)
+		})
+	}
+	assert.Panics(t, func() { v.Admit(httptest.NewRecorder(), newRequest(http.MethodGet, "/"), nil) })
 }

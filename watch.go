@@ -5,10 +5,12 @@ package persauth
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/httpend"
 )
 
 // watchInterval is how often watched tokens are looked at. One timer serves all of
@@ -38,6 +40,26 @@ func (v *Verifier) ContextWhileValid(ctx context.Context, claims *Claims) (conte
 	v.watch.add(v, w)
 	context.AfterFunc(ctx, func() { v.watch.remove(w) })
 	return ctx, cancel
+}
+
+// StreamWhileValid is [Verifier.ContextWhileValid] for a handler whose answer goes on
+// for long, such as server-sent events. The caller is the one in the context of r.
+// When the token ends, what waits for the client is woken, too: reads of the body at
+// once, and writes a second later, so that there is time for a last word. An
+// http.ResponseWriter that middleware has put around the server's needs Unwrap for
+// that, as [http.ResponseController] does.
+//
+// Call cancel before the handler returns, as with defer.
+func (v *Verifier) StreamWhileValid(w http.ResponseWriter, r *http.Request) (ctx context.Context, cancel context.CancelFunc) {
+	claims, _ := FromContext(r.Context())
+	ctx, end := v.ContextWhileValid(r.Context(), claims)
+	ender := httpend.New(w)
+	stop := context.AfterFunc(ctx, ender.Wake)
+	return ctx, func() {
+		stop()
+		ender.Finish()
+		end()
+	}
 }
 
 // watched is a token that a stream depends on.

@@ -2,6 +2,9 @@ package persauth_test
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,4 +109,76 @@ func TestContextWhileValidFollowsTheClock(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the stream goes on")
 	}
+}
+
+// A handler that waits for its client goes on when the token ends: at once where it
+// reads, and a second later where it writes. In between it can say why.
+func TestStreamWhileValid(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		for name, wait := range map[string]func(w http.ResponseWriter, r *http.Request) error{
+			"reads": func(w http.ResponseWriter, r *http.Request) error {
+				_, err := io.Copy(io.Discard, r.Body)
+				_, last := io.WriteString(w, "the end")
+				assert.NoError(t, last)
+				return err
+			},
+			"writes": func(w http.ResponseWriter, _ *http.Request) error {
+				for {
+					if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+						return err
+					}
+				}
+			},
+		} {
+			t.Run(protocol+"/"+name, func(t *testing.T) {
+				iss := persauthtest.NewIssuer(t)
+				v := iss.Verifier()
+				started, left := make(chan struct{}), make(chan error, 1)
+				server := httptest.NewUnstartedServer(v.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					assert.Equal(t, protocol, r.Proto)
+					ctx, cancel := v.StreamWhileValid(w, r)
+					defer cancel()
+					_ = http.NewResponseController(w).EnableFullDuplex()
+					assert.NoError(t, http.NewResponseController(w).Flush())
+					close(started)
+					err := wait(w, r)
+					assert.ErrorIs(t, context.Cause(ctx), persauth.ErrExpired)
+					left <- err
+				})))
+				server.EnableHTTP2 = protocol == "HTTP/2.0"
+				server.StartTLS()
+				defer server.Close()
+				body, silent := io.Pipe()
+				defer silent.Close()
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
+				require.NoError(t, err)
+				r.Header.Set("Authorization", "Bearer "+iss.UserToken("acme"))
+				answer, err := server.Client().Do(r)
+				require.NoError(t, err)
+				defer answer.Body.Close()
+				<-started
+				iss.Clock().Advance(16 * time.Minute)
+				select {
+				case err := <-left:
+					require.Error(t, err)
+				case <-time.After(5 * time.Second):
+					t.Fatal("the handler still waits")
+				}
+				if name == "reads" {
+					said, err := io.ReadAll(answer.Body)
+					require.NoError(t, err)
+					assert.Equal(t, "the end", string(said))
+				}
+			})
+		}
+	}
+}
+
+// Without a caller in the context of its request, a stream ends at once.
+func TestStreamOfNobody(t *testing.T) {
+	v := persauthtest.NewIssuer(t).Verifier()
+	ctx, cancel := v.StreamWhileValid(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	defer cancel()
+	<-ctx.Done()
+	require.ErrorIs(t, context.Cause(ctx), persauth.ErrNoToken)
 }

@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/internal/httpend"
 	"github.com/persauth/persauth/internal/rpcdoor"
 )
 
@@ -45,8 +46,8 @@ func Handler[S any](g *Guard, newHandler func(S, ...connect.HandlerOption) (stri
 	own := []connect.HandlerOption{connect.WithRequestGate(g.gate), connect.WithInterceptors(interceptor{g})}
 	path, handler := newHandler(service, append(own, options...)...)
 	return path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{v: g.v, w: w, r: r}
-		defer c.finish()
+		c := &call{v: g.v, w: w, r: r, ender: httpend.New(w)}
+		defer c.ender.Finish()
 		handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
 	})
 }
@@ -59,7 +60,7 @@ type call struct {
 	protocol string // of RPC, in connect-go's words
 	rule     rpcdoor.Rule
 	claims   *persauth.Claims // nil until they are known, and where the rule is public
-	deadlines
+	ender    *httpend.Ender
 }
 
 type callKey struct{}

@@ -4,17 +4,11 @@ package persauthconnect
 
 import (
 	"context"
-	"net/http"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"connectrpc.com/connect"
 	"github.com/persauth/persauth/internal/rpcdoor"
 )
-
-// writeGrace is how long a stream that has ended may take to tell its client so.
-const writeGrace = time.Second
 
 // WrapStreamingHandler ends streams when their token expires (and the leeway has
 // passed), is revoked here, or its key leaves the key set.
@@ -34,7 +28,7 @@ func (i interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 		s := &stream{StreamingHandlerConn: conn, call: c, outer: ctx, ctx: ended, end: end}
 		defer context.AfterFunc(ended, func() {
 			if rpcdoor.Refusal(ended) != nil {
-				c.wake()
+				c.ender.Wake()
 			}
 		})()
 		err = next(ended, s)
@@ -100,40 +94,4 @@ func (s *stream) Receive(message any) error {
 	}
 	s.passed.Store(true)
 	return nil
-}
-
-// deadlines end what a stream waits for.
-type deadlines struct {
-	mu       sync.Mutex
-	finished bool
-	writing  *time.Timer
-}
-
-// wake ends reads of the body at once, and writes soon: a handler that waits for a
-// silent client goes on, and one that waits for a client that does not read.
-func (c *call) wake() {
-	control := http.NewResponseController(c.w)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.finished { // the connection may serve another request by now
-		return
-	}
-	_ = control.SetReadDeadline(time.Unix(1, 0))
-	c.writing = time.AfterFunc(writeGrace, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if !c.finished {
-			_ = control.SetWriteDeadline(time.Unix(1, 0))
-		}
-	})
-}
-
-// finish is called when the call is over.
-func (c *call) finish() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.finished = true
-	if c.writing != nil {
-		c.writing.Stop()
-	}
 }
