@@ -33,7 +33,7 @@ const (
 )
 
 // Claims are the claims of a verified token. Only a [Verifier] makes them, so
-// whoever holds a *Claims holds the proof that the token was checked.
+// a *Claims is the proof that a token was checked.
 //
 // Claims are immutable, safe for concurrent use, and shared: every request with
 // the same token may get the same *Claims. They do not hold its signature, so
@@ -143,7 +143,7 @@ type VerificationMethod string
 const (
 	// VerifiedLocally: this process did, with a key of the key set.
 	VerifiedLocally VerificationMethod = "local"
-	// VerifiedRemotely: PERS did, because the key is not at hand.
+	// VerifiedRemotely: PERS did, because the key is not held here.
 	VerifiedRemotely VerificationMethod = "remote"
 )
 

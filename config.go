@@ -21,7 +21,7 @@ import (
 const NoLeeway time.Duration = -1
 
 // NoCalls, as [Config.UnknownKeyCallsPerHour], never asks PERS about a token whose key is
-// not at hand.
+// not held.
 const NoCalls = -1
 
 const (
@@ -149,7 +149,7 @@ type Config struct {
 	//
 	// Default 1,800, 1,800 and 7,200; with RemoteAlgorithms 5,400 in place of
 	// 7,200. With UnknownKeyCallsPerHour set to [NoCalls] a token whose key is not
-	// at hand is refused with [ErrUnknownKey], and never leaves the process.
+	// held is refused with [ErrUnknownKey], and never leaves the process.
 	UnknownKeyCallsPerHour, RemoteAlgorithmCallsPerHour, RevocationCallsPerHour int
 
 	// CacheTokens is how many verified tokens are remembered at least; at most

@@ -149,7 +149,7 @@ func errSeveralTokens() error {
 
 // TokenCookie takes a bearer token from the cookie of that name. A browser sends
 // cookies along with requests that other sites cause: protect what changes
-// something from cross-site request forgery. An empty cookie is none.
+// something from cross-site request forgery. An empty cookie does not count.
 func TokenCookie(name string) TokenSource {
 	if name == "" {
 		return TokenSource{}
@@ -165,7 +165,7 @@ func TokenCookie(name string) TokenSource {
 }
 
 // TokenHeader takes a bearer token from a header of that name, without a scheme. An
-// empty header is none.
+// empty header does not count.
 func TokenHeader(name string) TokenSource {
 	if name == "" {
 		return TokenSource{}

@@ -65,7 +65,7 @@ type Revocation struct {
 // a webhook or an admin action. It holds for this Verifier, and for as long as the
 // process lives; with [Config.Fleet] for all instances, until it ends.
 // [Verifier.Unrevoke] takes it back. What a token costs does not grow with the number
-// of revocations. The error says that r names nothing, or a token that is none; or,
+// of revocations. The error says that r names nothing, or a token of another form; or,
 // as an ErrUnavailable, that it counts here and the fleet could not be told within
 // two seconds: that is tried again for as long as the process lives. Safe for
 // concurrent use.

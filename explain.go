@@ -120,7 +120,7 @@ func (r *Report) describeEvidence(c *parsedClaims, e *claimPolicy) {
 	r.Evidence = append(r.Evidence, Check{"tenant role", result, wantTenantSession, gotTenantEvidence(c)})
 }
 
-// describeKey looks for the key among those at hand, and asks nobody for others:
+// describeKey looks for the key among those that are held, and fetches no others:
 // Verify just did.
 func (r *Report) describeKey(v *Verifier, t *parsedToken) {
 	keys := v.keys.Latest()
@@ -138,7 +138,7 @@ func (r *Report) describeKey(v *Verifier, t *parsedToken) {
 		r.note(err, "key", "", "")
 		r.skip("signature")
 	default:
-		r.note(nil, "key", "a key at hand", fmt.Sprintf("kid %s, from %s", orNone(t.header.Kid), keys.Source))
+		r.note(nil, "key", "a key of the key set", fmt.Sprintf("kid %s, from %s", orNone(t.header.Kid), keys.Source))
 		got := ""
 		if key != nil {
 			got = "one by " + key.Type + " " + key.Thumbprint

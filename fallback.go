@@ -97,7 +97,7 @@ type inquiry struct {
 // One call serves any number of callers, and goes on when they leave.
 func (i *introspector) ask(ctx context.Context, q inquiry) (*Claims, error) {
 	kid := q.about.claims.header.Kid
-	if ctx.Err() != nil { // do not ask for somebody who has left
+	if ctx.Err() != nil { // don't ask for a caller who has left
 		return nil, withKeyID(interrupted(ctx, "remote"), kid)
 	}
 	patience := i.timeout

@@ -52,7 +52,7 @@ func RevocationEvery(maxAge time.Duration) RevocationPolicy {
 // WithGrace lets a token pass for grace longer than its last verdict is good,
 // while PERS does not answer. Without grace it is refused with [ErrUnavailable]
 // then, as are a token that PERS was never asked about and one whose key is not
-// at hand. So a revoked token is accepted for the maximal age and the grace, and
+// held. So a revoked token is accepted for the maximal age and the grace, and
 // no longer.
 // [Verification.InGrace] tells of it.
 func (p RevocationPolicy) WithGrace(grace time.Duration) RevocationPolicy {

@@ -18,7 +18,7 @@ import (
 type Status struct {
 	// Ready is true while there are keys to verify with.
 	Ready bool `json:"ready"`
-	// Keys tells about the keys at hand.
+	// Keys describes the keys that are held.
 	Keys KeyStatus `json:"keys"`
 	// Remote tells about the calls of PERS about tokens. It is the zero value
 	// where PERS is not asked.
@@ -35,7 +35,7 @@ type Status struct {
 	Counters Counters `json:"counters"`
 }
 
-// KeyStatus tells about the keys at hand. Times that do not apply are zero.
+// KeyStatus describes the keys that are held. Times that do not apply are zero.
 type KeyStatus struct {
 	// Source is where the keys are from: "static", "file", "seed" (they came
 	// with the service, and PERS has not answered yet), "snapshot", "remote",

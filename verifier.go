@@ -30,7 +30,7 @@ type Verifier struct {
 	headers *cache.Bounded[*jose.Header] // by their segment: headers of tokens whose signature held
 
 	introspector    *introspector // nil: PERS is not asked about tokens
-	asksUnknownKeys bool          // PERS is asked about tokens whose key is not at hand
+	asksUnknownKeys bool          // PERS is asked about tokens whose key is not held
 	revocation      RevocationPolicy
 	denied          *denyList
 	watch           watchers
@@ -344,8 +344,8 @@ func (v *Verifier) InsecureVerifySignatureOnly(ctx context.Context, token string
 }
 
 // Warm fetches the keys from PERS now, for a service that wants to be ready
-// before its first request. It returns nil at once when the keys at hand are
-// not due for a refresh. The error is [ErrUnavailable]; the verifier can be used
+// before its first request. It returns nil at once when the keys that are held
+// are not due for a refresh. The error is [ErrUnavailable]; the verifier can be used
 // all the same, with the keys it holds, and will try again by itself. With
 // [Config.Fleet] it also reads the fleet's revocations; a fleet that is away is no
 // error.
@@ -443,8 +443,7 @@ func (t *parsedToken) verifiedBy(keys *keyring.Set) (*jose.Key, error) {
 	return key, withKeyID(joseErr(err), t.header.Kid)
 }
 
-// findKey looks for a key that is not at hand: in the key set of PERS as it is
-// now. unknown is returned where it is not there either.
+// findKey looks for a key that is not held: in the key set of PERS as it is now. unknown is returned where it is not there either.
 func (v *Verifier) findKey(ctx context.Context, t *parsedToken, keys *keyring.Set, unknown error, deadline time.Time) (*jose.Key, *keyring.Set, error) {
 	if t.header.Algorithm == nil {
 		return nil, keys, unknown // no key set will ever have it

@@ -20,7 +20,7 @@ type Bounded[V any] struct {
 	limit int // entries in a generation
 
 	mu   sync.RWMutex
-	held *entries[V] // a pointer: whoever prints a Verifier does not see them
+	held *entries[V] // a pointer, so that a printed Verifier does not show them
 }
 
 type entries[V any] struct{ current, previous map[string]V }

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// stripedCounter counts on many cores at once. One number that all of them write would
-// travel from core to core, and cost more than all else that a remembered token
-// costs; so each core has one of its own, as a rule. Safe for concurrent use.
+// stripedCounter counts on many cores at once. A shared counter would bounce between
+// cores, and cost more than all else that a remembered token costs; each core
+// normally has its own cell. Safe for concurrent use.
 type stripedCounter struct {
 	cells []counterCell
 	near  sync.Pool // of *counterCell: the one that this core took last

@@ -22,7 +22,7 @@ const (
 	FilePatience = 100 * time.Millisecond
 )
 
-// File reads the file at this path, each time anew: a key set is small,
+// File reads the file at this path each time: a key set is small,
 // and what the file system tells about a file does not always tell of a change,
 // as when its time was set back, or its inode was used again.
 type File string

@@ -1,6 +1,6 @@
 package keyring
 
-// The keys at hand over time: how old they may get, when they are read again,
+// Keys over time: how old they may get, when they are read again,
 // and who waits for that. Requests read an immutable set behind an atomic
 // pointer; one refresh at a time replaces it as a whole.
 
@@ -51,7 +51,7 @@ type Ring struct {
 
 	current atomic.Pointer[Set]
 	// quiet is when the next refresh may start, or never. Nobody needs to take
-	// the lock to find that out, but whoever starts one does.
+	// the lock to find that out, but starting one does.
 	quiet atomic.Int64
 
 	stop    context.CancelFunc // ends a refresh that is under way
@@ -87,7 +87,7 @@ func New(s Settings) *Ring {
 	return k
 }
 
-// Held returns the keys at hand, or nil where there are none fit for use. Where
+// Held returns the keys that are held, or nil where none can be used. Where
 // they are due it starts a refresh, and does not wait for it; only a look at a
 // file is waited for, by the one request that takes it.
 func (k *Ring) Held(now clock.Instant) *Set {
@@ -177,9 +177,9 @@ func (k *Ring) ask(set *Set, now clock.Instant) *refresh {
 	return k.start(now, false)
 }
 
-// Renew is for a caller whom the keys in seen, which may be nil, do not help.
+// Renew is for a caller who finds no key in seen, which may be nil.
 // It returns the keys after the next refresh if one is to be had now, and the
-// keys at hand otherwise. The error says that keys cannot be had: because the
+// keys that are held otherwise. The error says why there are no others: the
 // last refresh failed, or because ctx ended. It may come beside a set.
 func (k *Ring) Renew(ctx context.Context, seen *Set) (*Set, error) {
 	if r := k.join(seen, clock.Of(k.now())); r != nil {
@@ -250,7 +250,7 @@ func (k *Ring) install(set *Set) {
 	}
 	leave := set.CarryOver(before.KeySet)
 	k.current.Store(set)
-	leave() // after that, so that whoever finds a key gone finds its successor
+	leave() // after that, so that a reader who finds a key retired finds the next set
 }
 
 // Unavailable says that the keys which are held do not help, and why there are no
@@ -264,7 +264,7 @@ type Unavailable struct {
 func (e *Unavailable) Error() string { return "the current key set: " + e.Got }
 func (e *Unavailable) Unwrap() error { return e.Cause }
 
-// unavailable is the error for those whom the keys at hand do not help. The
+// unavailable is the error for a caller whom the keys that are held do not help. The
 // caller holds mu.
 func (k *Ring) unavailable(now clock.Instant) error {
 	e := &Unavailable{Cause: k.lastError}
@@ -289,7 +289,7 @@ func (k *Ring) Failure() error {
 	return k.lastError
 }
 
-// Warm reads the origin now, unless the keys at hand came from it and are not
+// Warm reads the origin now, unless the keys that are held came from it and are not
 // due for a refresh yet.
 func (k *Ring) Warm(ctx context.Context) error {
 	now := clock.Of(k.now())

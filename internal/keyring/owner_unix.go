@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// openRegular opens a regular file. It does not wait for somebody to write, as
+// openRegular opens a regular file. It does not wait for a writer, as
 // opening a named pipe does.
 func openRegular(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

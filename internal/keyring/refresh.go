@@ -93,7 +93,7 @@ func (k *Ring) finish(r *refresh, before, set *Set, err error, permit clock.Inst
 }
 
 // load reads the origin and makes a set of what it gives. Nothing that fails
-// here touches the keys at hand.
+// here touches the keys that are held.
 func (k *Ring) load(ctx context.Context, r *refresh, before *Set, began clock.Instant, fresh bool) (*Set, error) {
 	got, err := k.origin.Read(ctx, fresh)
 	if err != nil {

@@ -167,7 +167,7 @@ func fastString(text []byte, i int) (end int, ok bool) {
 }
 
 // fastInteger finds the end of an integer without leading zeros. A fraction or an
-// exponent after it is found by whoever looks for what must follow a value.
+// exponent after it is found where the next token must stand.
 func fastInteger(text []byte, i int) (end int, ok bool) {
 	if text[i] == '-' {
 		i++
