@@ -25,6 +25,7 @@ var roomEdges = map[string][]string{
 	"strictjson": {"redact"},
 	"jose":       {"strictjson", "redact"},
 	"persapi":    {"redact"},
+	"httpend":    nil,
 	"keyring":    {"jose", "clock", "strictjson", "redact"},
 	"dpop":       {"jose", "cache", "clock", "strictjson", "redact"},
 	// Above the root package: what the doors of RPC systems share.
