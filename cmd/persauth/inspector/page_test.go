@@ -132,6 +132,7 @@ func steps(iss *persauthtest.Issuer) []step {
 	client := iss.DPoPClient("ES256")
 	bound := iss.BoundToken(client, map[string]any{})
 	const address = "https://api.example.com/orders"
+	now := time.Now().UTC().Format(time.RFC3339) // a proof is good for a minute, and a busy machine may need longer
 	good := iss.BusinessToken("tenant-1", "business-1", "ADMIN", "EDITOR")
 	claims := fmt.Sprintf(`{"tenantId":%[1]s,"sub":%[1]s,%[1]s:%[1]s,"role":"\u202egnp.exe\u0000\u001b[31m","exp":%[2]d}`,
 		jsonText(hostile), time.Now().Add(time.Hour).Unix())
@@ -159,9 +160,9 @@ func steps(iss *persauthtest.Issuer) []step {
 		{Name: "nearly 16 KiB", Token: long(11_800), Keys: keys, verdict: "valid", title: "Valid"},
 		{Name: "more than 16 KiB", Token: long(12_300), Keys: keys, verdict: "invalid", title: "Invalid: malformed", saying: "at most 16384 bytes"},
 		{Name: "a megabyte", Token: strings.Repeat("A", 1<<20), Keys: keys, verdict: "invalid", title: "Invalid: malformed"},
-		{Name: "a proof", Token: bound, Keys: keys, Proof: client.Proof("POST", address, bound), Method: "post", URL: address,
+		{Name: "a proof", Token: bound, Keys: keys, Now: now, Proof: client.Proof("POST", address, bound), Method: "post", URL: address,
 			verdict: "valid", saying: "✓ passed | dpop"},
-		{Name: "a proof for another address", Token: bound, Keys: keys, Proof: client.Proof("POST", address+"/2", bound), Method: "POST", URL: address,
+		{Name: "a proof for another address", Token: bound, Keys: keys, Now: now, Proof: client.Proof("POST", address+"/2", bound), Method: "POST", URL: address,
 			verdict: "invalid", saying: "✗ failed | dpop htu"},
 	}
 }

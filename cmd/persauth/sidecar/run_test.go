@@ -87,19 +87,19 @@ func TestLife(t *testing.T) {
 // answering those who have not heard.
 func TestDrainDelay(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
-	s := runSidecar(t, options(t, iss, configFor("nginx")+"drainDelay: 1s\n"))
+	s := runSidecar(t, options(t, iss, configFor("nginx")+"drainDelay: 3s\n"))
 	start := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	assert.Eventually(t, func() bool {
 		status, body := get(t, s.admin+"/readyz")
 		return status == 503 && strings.Contains(body, "stopping")
-	}, time.Second, 5*time.Millisecond)
+	}, 2*time.Second, 5*time.Millisecond)
 	status, _ := get(t, s.admin+"/healthz")
 	assert.Equal(t, 200, status)
 	assert.Equal(t, 200, decide(t, s.url, "GET", "/me", iss.UserToken(tenant)))
 	require.NoError(t, <-stopped)
-	assert.GreaterOrEqual(t, time.Since(start), time.Second)
+	assert.GreaterOrEqual(t, time.Since(start), 3*time.Second)
 	_, err := net.DialTimeout("tcp", strings.TrimPrefix(s.url, "http://"), time.Second)
 	assert.Error(t, err)
 }
