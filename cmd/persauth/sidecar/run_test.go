@@ -184,7 +184,12 @@ func TestStartFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	key := func(string) string { return strings.Repeat("ab", 32) }
+	key := func(name string) string {
+		if name == envProjectKey {
+			return strings.Repeat("ab", 32)
+		}
+		return ""
+	}
 	for name, change := range map[string]func(*Options){
 		"addr: listen":        func(o *Options) { o.Addr = taken.Addr().String() },
 		"metricsAddr: listen": func(o *Options) { o.MetricsAddr = taken.Addr().String() },
