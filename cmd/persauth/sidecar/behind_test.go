@@ -144,15 +144,10 @@ func testProxy(t *testing.T, b *behind) {
 // The examples' own configurations hold.
 func TestExamples(t *testing.T) {
 	for _, proxy := range allProxies {
-		o := Options{Config: examples + proxy + ".sidecar.yaml", Getenv: func(name string) string {
-			if name == envProjectKey {
-				return strings.Repeat("ab", 32)
-			}
-			return ""
-		}}
+		o := Options{Config: examples + proxy + ".sidecar.yaml", Getenv: onlyKey(strings.Repeat("ab", 32))}
 		assert.NoError(t, Check(o), proxy)
 	}
-	for _, page := range []string{"README.md", "docs/sidecar.md"} {
+	for _, page := range []string{"docs/sidecar.md"} {
 		body, err := os.ReadFile("../../../" + page)
 		require.NoError(t, err)
 		_, text, found := strings.Cut(string(body), "```yaml\nproxy:")

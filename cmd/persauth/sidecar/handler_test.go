@@ -227,7 +227,7 @@ func TestPERSDown(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	pers := persauthtest.NewServer(t, iss)
 	o := options(t, iss, configFor("nginx")+"pers: {baseURL: "+pers.URL()+"}\n")
-	o.Getenv = func(string) string { return pers.ProjectKey() }
+	o.Getenv = onlyKey(pers.ProjectKey())
 	o.Base.HTTPClient = pers.Client()
 	s, err := o.load()
 	require.NoError(t, err)

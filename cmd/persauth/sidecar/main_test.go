@@ -65,6 +65,16 @@ func options(t testing.TB, iss *persauthtest.Issuer, config string) Options {
 		Getenv: noEnv, Log: new(logged), Base: persauth.Config{Now: iss.Clock().Now}}
 }
 
+// onlyKey is an environment that has a project key, and nothing else.
+func onlyKey(key string) func(string) string {
+	return func(name string) string {
+		if name == envProjectKey {
+			return key
+		}
+		return ""
+	}
+}
+
 // newEndpoint is the handler alone.
 func newEndpoint(t testing.TB, iss *persauthtest.Issuer, config string) *endpoint {
 	t.Helper()

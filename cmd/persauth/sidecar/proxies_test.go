@@ -210,7 +210,7 @@ func newBehind(t testing.TB, proxy string) *behind {
 pers: {baseURL: %q, jwks: jwks.json, tenants: [%s]}
 dpop: {origin: "https://%s"}
 `, b.pers.URL(), tenant, publicHost))
-	o.Getenv = func(string) string { return b.pers.ProjectKey() }
+	o.Getenv = onlyKey(b.pers.ProjectKey())
 	o.Base = persauth.Config{HTTPClient: b.pers.Client(), Now: b.iss.Clock().Now}
 	b.sidecar = runSidecar(t, o)
 	host, port, err := net.SplitHostPort(service(t))

@@ -130,7 +130,7 @@ func TestReloadNeedsKeys(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	pers := persauthtest.NewServer(t, iss)
 	o := options(t, iss, configFor("nginx")+"pers: {baseURL: "+pers.URL()+"}\n")
-	o.Getenv = func(string) string { return pers.ProjectKey() }
+	o.Getenv = onlyKey(pers.ProjectKey())
 	o.Base = persauth.Config{HTTPClient: pers.Client()}
 	e := newEndpoint(t, iss, configFor("nginx"))
 	pers.Fault(persauthtest.EndpointAll, persauthtest.Status(500))
@@ -149,7 +149,7 @@ func TestReadiness(t *testing.T) {
 	pers := persauthtest.NewServer(t, iss)
 	pers.Fault(persauthtest.EndpointAll, persauthtest.Status(500))
 	o := options(t, iss, configFor("nginx")+"pers: {baseURL: "+pers.URL()+"}\n")
-	o.Getenv = func(string) string { return pers.ProjectKey() }
+	o.Getenv = onlyKey(pers.ProjectKey())
 	o.Base = persauth.Config{HTTPClient: pers.Client()} // the real clock: it spaces what is asked
 	s := runSidecar(t, o)
 	ready := func() int { status, _ := get(t, s.admin+"/readyz"); return status }
@@ -167,7 +167,7 @@ func TestGracefulStop(t *testing.T) {
 	iss := persauthtest.NewIssuer(t)
 	pers := persauthtest.NewServer(t, iss)
 	o := options(t, iss, configFor("nginx")+"pers: {baseURL: "+pers.URL()+", jwks: jwks.json, revocation: always}\n")
-	o.Getenv = func(string) string { return pers.ProjectKey() }
+	o.Getenv = onlyKey(pers.ProjectKey())
 	o.Base = persauth.Config{HTTPClient: pers.Client()}
 	pers.Fault(persauthtest.EndpointVerify, persauthtest.Slow(500*time.Millisecond))
 	s := runSidecar(t, o)
@@ -184,12 +184,7 @@ func TestStartFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	key := func(name string) string {
-		if name == envProjectKey {
-			return strings.Repeat("ab", 32)
-		}
-		return ""
-	}
+	key := onlyKey(strings.Repeat("ab", 32))
 	for name, change := range map[string]func(*Options){
 		"addr: listen":        func(o *Options) { o.Addr = taken.Addr().String() },
 		"metricsAddr: listen": func(o *Options) { o.MetricsAddr = taken.Addr().String() },
