@@ -35,19 +35,24 @@ type sample struct{ micros, perSecond float64 }
 // measure runs all servers, round by round.
 func measure(ctx context.Context, s settings, w *world, running []*server) ([]result, error) {
 	seen, fresh := make([][]sample, len(running)), make([][]sample, len(running))
+	// The turn of a token comes again only when all others had theirs, also over the
+	// rounds: it is forgotten by then.
+	same, inTurn := make([]turns, len(running)), make([]turns, len(running))
+	for i, r := range running {
+		same[i].requests = [][]byte{request(r.peer.path, w.tokens[0])}
+		for _, token := range w.tokens {
+			inTurn[i].requests = append(inTurn[i].requests, request(r.peer.path, token))
+		}
+	}
 	for round := range s.rounds {
 		progress("round %d of %d", round+1, s.rounds)
 		for i := range running {
 			i = (i + round) % len(running) // another order each time
-			one, err := once(ctx, s, running[i], &turns{requests: [][]byte{request(running[i].peer.path, w.tokens[0])}})
+			one, err := once(ctx, s, running[i], &same[i])
 			if err != nil {
 				return nil, err
 			}
-			all := make([][]byte, len(w.tokens))
-			for n, token := range w.tokens {
-				all[n] = request(running[i].peer.path, token)
-			}
-			many, err := once(ctx, s, running[i], &turns{requests: all})
+			many, err := once(ctx, s, running[i], &inTurn[i])
 			if err != nil {
 				return nil, err
 			}
