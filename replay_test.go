@@ -8,7 +8,6 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -263,14 +262,6 @@ func TestReplaysFilledByAWrongClock(t *testing.T) {
 		clock.Advance(2*time.Minute + 15*time.Second)
 		require.NoError(t, b.send(b.proof()), "set back by %v", wrong)
 	}
-}
-
-func heapInUse() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // sharedStore is a store for several instances.

@@ -83,7 +83,7 @@ func (c *Config) resource(p *proofs) (*describedResource, error) {
 	r := c.Resource
 	if r.Identifier == "" {
 		if len(r.AuthorizationServers) > 0 || len(r.Scopes) > 0 || r.Name != "" || r.Documentation != "" {
-			return nil, errors.New("Resource is set up in part: it needs Identifier")
+			return nil, errors.New("the Resource is set up in part: it needs Identifier")
 		}
 		return nil, nil
 	}
@@ -111,7 +111,7 @@ func (c *Config) resource(p *proofs) (*describedResource, error) {
 		Resource: r.Identifier, AuthorizationServers: servers, Scopes: r.Scopes, Name: r.Name, Documentation: r.Documentation,
 		BearerMethods: c.bearerMethods(), DPoPAlgorithms: strings.Fields(p.algs), DPoPRequired: p.mode == DPoPRequired})
 	if err != nil {
-		return nil, errors.New("Resource has text that is not UTF-8")
+		return nil, errors.New("the Resource has text that is not UTF-8")
 	}
 	path := resourcePath + strings.TrimSuffix(u.EscapedPath(), "/")
 	address := url.URL{Scheme: u.Scheme, Host: u.Host}

@@ -1,7 +1,5 @@
 package jose
 
-import "errors"
-
 // Error says what is wrong with a token, or with its signature.
 type Error struct {
 	Kind             ErrorKind
@@ -31,10 +29,3 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Cause }
-
-// isUnknownKey reports whether err says that the set has no key that the token can
-// mean.
-func isUnknownKey(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Kind == UnknownKey
-}
