@@ -1,11 +1,17 @@
 package persauth
 
-// Claims from JSON, in one pass and strictly: case-sensitive names, none twice,
-// valid UTF-8, bounded depth, and each claim that is known in its own form.
+// A token in its parts, and its claims from JSON: in one pass and strictly, with
+// case-sensitive names, none twice, valid UTF-8, bounded depth, and each claim that is
+// known in its own form.
 
 import (
+	"slices"
+	"sync"
+
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/persauth/persauth/internal/clock"
+	"github.com/persauth/persauth/internal/jose"
+	"github.com/persauth/persauth/internal/keyring"
 	"github.com/persauth/persauth/internal/strictjson"
 )
 
@@ -153,4 +159,97 @@ func (c *parsedClaims) Text(number int, s []byte) {
 		}
 	}
 	c.texts[field-firstText] = s
+}
+
+// parsedToken is a token in its parts, none of them verified. It comes from a pool
+// with room for all that is decoded on the way, and goes back to it: nothing in
+// it may be used after release.
+type parsedToken struct {
+	jose.Segments
+	token   string
+	header  *jose.Header
+	known   bool // the header is already remembered
+	payload []byte
+	sig     []byte
+	claims  parsedClaims
+
+	// room takes the signature, the payload and the signing input. It is empty,
+	// and grows with the longest token that it was for.
+	room []byte
+}
+
+var parsedPool = sync.Pool{New: func() any { return new(parsedToken) }}
+
+func (v *Verifier) take(token string) *parsedToken {
+	t := parsedPool.Get().(*parsedToken)
+	t.token = token
+	return t
+}
+
+func (t *parsedToken) release() {
+	t.Segments, t.token, t.header, t.known = jose.Segments{}, "", nil, false
+	t.payload, t.sig, t.claims = nil, nil, parsedClaims{lists: t.claims.lists}
+	parsedPool.Put(t)
+}
+
+// read takes the token apart and applies all rules that need no key.
+func (v *Verifier) read(t *parsedToken) (err error) {
+	if err := jose.CheckSize(t.token); err != nil {
+		return joseErr(err)
+	}
+	if t.Segments, err = jose.Split(t.token); err != nil {
+		return joseErr(err)
+	}
+	t.room = slices.Grow(t.room, 2*len(t.token))
+	if t.header, t.known = v.headers.Get(t.Segments.Header); !t.known {
+		if t.header, err = jose.DecodeHeader(t.Segments.Header); err != nil {
+			return joseErr(err)
+		}
+		if err := firstFailure(headerRules, t.header, v.policy); err != nil {
+			return withKeyID(err, t.header.Kid)
+		}
+	}
+	return withKeyID(joseErr(t.decode()), t.header.Kid)
+}
+
+// decode undoes the base64url of the signature and of the payload.
+func (t *parsedToken) decode() (err error) {
+	if t.sig, err = jose.DecodeSegment(t.room, t.Signature, "signature"); err != nil {
+		return err
+	}
+	t.payload, err = jose.DecodeSegment(t.sig[len(t.sig):], t.Segments.Payload, "payload")
+	return err
+}
+
+// input returns the signing input, in a form that the standard library takes.
+func (t *parsedToken) input() []byte {
+	return append(t.payload[len(t.payload):], t.SigningInput...)
+}
+
+// verifiedBy finds the key of the set, which may be nil, that signed t. The error is
+// ErrUnknownKey when the set has no key that the token can mean.
+func (t *parsedToken) verifiedBy(keys *keyring.Set) (*jose.Key, error) {
+	if keys == nil {
+		return nil, withKeyID(&Error{Check: "key", Want: "a key set", Got: "none yet", Err: ErrUnknownKey}, t.header.Kid)
+	}
+	key, err := keys.Verify(t.header, t.input(), t.sig)
+	return key, withKeyID(joseErr(err), t.header.Kid)
+}
+
+// checkClaims reads the claims into t and applies every rule to them.
+func (v *Verifier) checkClaims(t *parsedToken, now clock.Instant) error {
+	err := t.claims.decode(t.payload, v.tree, now)
+	if err == nil {
+		rules := claimRules
+		if t.claims.wrong == nil {
+			rules = valueRules
+		}
+		err = allFailures(rules, &t.claims, v.policy)
+	}
+	if err == nil && v.denied.version.Load() > 0 {
+		if names := t.deniedNames(); v.denied.has(&names, t.claims.issuedAt, now) {
+			err = errRevoked("this service")
+		}
+	}
+	return withKeyID(err, t.header.Kid)
 }

@@ -264,3 +264,16 @@ func (f failures) Unwrap() []error { return f }
 func interrupted(ctx context.Context, check string) error {
 	return &Error{Check: check, Err: ErrUnavailable, Cause: ctx.Err()}
 }
+
+// withKeyID adds the kid to an error, and to each of several that are joined.
+func withKeyID(err error, kid string) error {
+	switch err := err.(type) {
+	case *Error:
+		err.KeyID = kid
+	case failures:
+		for _, one := range err {
+			_ = withKeyID(one, kid)
+		}
+	}
+	return err
+}

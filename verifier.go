@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -368,81 +366,6 @@ func (v *Verifier) Close() {
 
 func (v *Verifier) clock() clock.Instant { return v.clocks.Instant() }
 
-// parsedToken is a token in its parts, none of them verified. It comes from a pool
-// with room for all that is decoded on the way, and goes back to it: nothing in
-// it may be used after release.
-type parsedToken struct {
-	jose.Segments
-	token   string
-	header  *jose.Header
-	known   bool // the header is already remembered
-	payload []byte
-	sig     []byte
-	claims  parsedClaims
-
-	// room takes the signature, the payload and the signing input. It is empty,
-	// and grows with the longest token that it was for.
-	room []byte
-}
-
-var parsedPool = sync.Pool{New: func() any { return new(parsedToken) }}
-
-func (v *Verifier) take(token string) *parsedToken {
-	t := parsedPool.Get().(*parsedToken)
-	t.token = token
-	return t
-}
-
-func (t *parsedToken) release() {
-	t.Segments, t.token, t.header, t.known = jose.Segments{}, "", nil, false
-	t.payload, t.sig, t.claims = nil, nil, parsedClaims{lists: t.claims.lists}
-	parsedPool.Put(t)
-}
-
-// read takes the token apart and applies all rules that need no key.
-func (v *Verifier) read(t *parsedToken) (err error) {
-	if err := jose.CheckSize(t.token); err != nil {
-		return joseErr(err)
-	}
-	if t.Segments, err = jose.Split(t.token); err != nil {
-		return joseErr(err)
-	}
-	t.room = slices.Grow(t.room, 2*len(t.token))
-	if t.header, t.known = v.headers.Get(t.Segments.Header); !t.known {
-		if t.header, err = jose.DecodeHeader(t.Segments.Header); err != nil {
-			return joseErr(err)
-		}
-		if err := firstFailure(headerRules, t.header, v.policy); err != nil {
-			return withKeyID(err, t.header.Kid)
-		}
-	}
-	return withKeyID(joseErr(t.decode()), t.header.Kid)
-}
-
-// decode undoes the base64url of the signature and of the payload.
-func (t *parsedToken) decode() (err error) {
-	if t.sig, err = jose.DecodeSegment(t.room, t.Signature, "signature"); err != nil {
-		return err
-	}
-	t.payload, err = jose.DecodeSegment(t.sig[len(t.sig):], t.Segments.Payload, "payload")
-	return err
-}
-
-// input returns the signing input, in a form that the standard library takes.
-func (t *parsedToken) input() []byte {
-	return append(t.payload[len(t.payload):], t.SigningInput...)
-}
-
-// verifiedBy finds the key of the set, which may be nil, that signed t. The error is
-// ErrUnknownKey when the set has no key that the token can mean.
-func (t *parsedToken) verifiedBy(keys *keyring.Set) (*jose.Key, error) {
-	if keys == nil {
-		return nil, withKeyID(&Error{Check: "key", Want: "a key set", Got: "none yet", Err: ErrUnknownKey}, t.header.Kid)
-	}
-	key, err := keys.Verify(t.header, t.input(), t.sig)
-	return key, withKeyID(joseErr(err), t.header.Kid)
-}
-
 // findKey looks for a key that is not held: in the key set of PERS as it is now. unknown is returned where it is not there either.
 func (v *Verifier) findKey(ctx context.Context, t *parsedToken, keys *keyring.Set, unknown error, deadline time.Time) (*jose.Key, *keyring.Set, error) {
 	if t.header.Algorithm == nil {
@@ -482,35 +405,4 @@ func (v *Verifier) renewUntil(ctx context.Context, keys *keyring.Set, until time
 	defer cancel()
 	newer, err := v.keys.Renew(ctx, keys)
 	return newer, keysErr(ctx, err)
-}
-
-// checkClaims reads the claims into t and applies every rule to them.
-func (v *Verifier) checkClaims(t *parsedToken, now clock.Instant) error {
-	err := t.claims.decode(t.payload, v.tree, now)
-	if err == nil {
-		rules := claimRules
-		if t.claims.wrong == nil {
-			rules = valueRules
-		}
-		err = allFailures(rules, &t.claims, v.policy)
-	}
-	if err == nil && v.denied.version.Load() > 0 {
-		if names := t.deniedNames(); v.denied.has(&names, t.claims.issuedAt, now) {
-			err = errRevoked("this service")
-		}
-	}
-	return withKeyID(err, t.header.Kid)
-}
-
-// withKeyID adds the kid to an error, and to each of several that are joined.
-func withKeyID(err error, kid string) error {
-	switch err := err.(type) {
-	case *Error:
-		err.KeyID = kid
-	case failures:
-		for _, one := range err {
-			_ = withKeyID(one, kid)
-		}
-	}
-	return err
 }
