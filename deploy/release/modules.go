@@ -21,8 +21,9 @@ import (
 	modzip "golang.org/x/mod/zip"
 )
 
-// tools are modules that nobody but this repository uses: they get no tag.
-var tools = []string{"bench", "deploy"}
+// tools are modules that nobody but this repository uses, examples among them: they
+// get no tag.
+var tools = []string{"bench", "deploy", "examples/frameworks"}
 
 // ownModule is a module of the repository.
 type ownModule struct {
