@@ -92,16 +92,12 @@ func (rule Rule) Guard() Guard {
 }
 
 func allOf(name string, rules []Rule) Rule {
-	for _, rule := range rules {
-		if rule == nil {
-			panic("persauth: " + name + " with a rule that is nil")
-		}
-	}
+	mustNotBeNil(name, rules)
 	return func(c *Claims) error { return firstError(len(rules), func(i int) error { return rules[i](c) }) }
 }
 
 func anyOf(name string, rules []Rule) Rule {
-	_ = allOf(name, rules)
+	mustNotBeNil(name, rules)
 	return func(c *Claims) error { return unlessOne(len(rules), func(i int) error { return rules[i](c) }) }
 }
 
@@ -228,7 +224,7 @@ func GuardFunc(rule string, allow func(*http.Request, *Claims) bool) Guard {
 
 // AllOf lets callers pass if every guard does.
 func AllOf(guard Guard, more ...Guard) Guard {
-	guards := mustBeGuards("AllOf", append([]Guard{guard}, more...))
+	guards := mustNotBeNil("AllOf", append([]Guard{guard}, more...))
 	if len(guards) == 1 {
 		return guard
 	}
@@ -240,7 +236,7 @@ func AllOf(guard Guard, more ...Guard) Guard {
 // AnyOf lets callers pass if at least one guard does. If none does and one cannot
 // tell, the answer is that one's error, and not [ErrForbidden].
 func AnyOf(guard Guard, more ...Guard) Guard {
-	guards := mustBeGuards("AnyOf", append([]Guard{guard}, more...))
+	guards := mustNotBeNil("AnyOf", append([]Guard{guard}, more...))
 	return func(r *http.Request, c *Claims) error {
 		return unlessOne(len(guards), func(i int) error { return guards[i](r, c) })
 	}
@@ -280,7 +276,7 @@ func (v *Verifier) Require(guard Guard, more ...Guard) func(http.Handler) http.H
 // request, which no handler may see then; the caller is in its context as far as it is
 // known, for an access log. It panics for a guard that is nil.
 func (v *Verifier) Admit(w http.ResponseWriter, r *http.Request, guards ...Guard) (*http.Request, bool) {
-	_ = mustBeGuards("Admit", guards)
+	_ = mustNotBeNil("Admit", guards)
 	known, claims := v.authenticate(w, r)
 	if claims == nil {
 		return r, false
@@ -307,13 +303,14 @@ func (s Selector) guard(require func(c *Claims, selected string) error) Guard {
 	}
 }
 
-func mustBeGuards(name string, guards []Guard) []Guard {
-	for _, guard := range guards {
-		if guard == nil {
-			panic("persauth: " + name + " with a guard that is nil")
+// mustNotBeNil panics for a rule or a guard that is nil, and returns all of them.
+func mustNotBeNil[R Rule | Guard](name string, rules []R) []R {
+	for _, rule := range rules {
+		if rule == nil {
+			panic("persauth: " + name + " with a rule or a guard that is nil")
 		}
 	}
-	return guards
+	return rules
 }
 
 // mustBeSet panics for a rule that would require nothing.

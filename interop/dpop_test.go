@@ -8,55 +8,17 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/persauth/persauth"
+	"github.com/persauth/persauth/internal/foreign"
 	"github.com/persauth/persauth/persauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// missing skips a test that lacks a program of others. In CI, where it is there
-// on purpose, it fails it.
-func missing(t *testing.T, what string, err error) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s: %v", what, err)
-	}
-	t.Skipf("SKIPPED, no word on other clients: %s: %v", what, err)
-}
-
-// install puts the client and the package that it needs into a folder of its own.
-func install(t *testing.T) (folder, node string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("SKIPPED: -short, and this installs an npm package")
-	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		missing(t, "node, version 20 or later, is needed", err)
-	}
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		missing(t, "npm is needed", err)
-	}
-	folder = t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "client.mjs", "fixtures.mjs"} {
-		content, err := os.ReadFile(name)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(folder, name), content, 0o600))
-	}
-	if out, err := run(t, folder, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1"); err != nil {
-		t.Log(out)
-		missing(t, "npm ci", err)
-	}
-	return folder, node
-}
 
 func run(t *testing.T, folder, program string, args ...string) (string, error) {
 	t.Helper()
@@ -101,7 +63,7 @@ func serve(t *testing.T, iss *persauthtest.Issuer, secret []byte) string {
 // A client of the npm package "dpop" is understood, and what it does wrong is
 // refused with the error that it looks for.
 func TestNpmDPoP(t *testing.T) {
-	folder, node := install(t)
+	folder, node := foreign.Node(t, ".")
 	iss := persauthtest.NewIssuer(t)
 	plain, nonces := serve(t, iss, nil), serve(t, iss, make([]byte, 32))
 	want := maps.Clone(answers)

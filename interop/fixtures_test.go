@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/persauth/persauth/internal/foreign"
 	"github.com/persauth/persauth/persauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,7 +17,7 @@ import (
 // say of themselves: the good ones are good, and what any library has to notice,
 // it does.
 func TestFixturesInNode(t *testing.T) {
-	folder, node := install(t)
+	folder, node := foreign.Node(t, ".")
 	written := filepath.Join(folder, "fixtures")
 	persauthtest.WriteFixtures(t, written)
 	out, err := run(t, folder, node, "fixtures.mjs", written)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/persauth/persauth/internal/foreign"
 	"github.com/persauth/persauth/persauthtest"
 	"github.com/stretchr/testify/require"
 )
@@ -21,7 +22,7 @@ import (
 // The same client, and a service that knows nothing of tokens: a proxy in front
 // of it asks the sidecar, a program of its own, about each request.
 func TestNpmDPoPSidecar(t *testing.T) {
-	folder, node := install(t)
+	folder, node := foreign.Node(t, ".")
 	iss := persauthtest.NewIssuer(t)
 	front := httptest.NewUnstartedServer(nil)
 	origin := "http://" + front.Listener.Addr().String()

@@ -21,7 +21,7 @@ import (
 const (
 	// fleetTimeout bounds one call of the store.
 	fleetTimeout = 5 * time.Second
-	// statusInterval is how often the status is shown anew on a terminal.
+	// statusInterval is how often the status is shown again on a terminal.
 	statusInterval = time.Second
 	// goneAfter is when an instance counts as gone.
 	goneAfter = 10 * time.Second
